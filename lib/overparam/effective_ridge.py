@@ -1,0 +1,202 @@
+r"""The fixed point: which ridge does interpolation act like?
+
+The minimum-norm interpolator of n samples shrinks feature i like a ridge regression would, by
+zeta_i = lambda_i / (lambda_i + mu), where the *effective ridge* mu > 0 solves
+
+    sum_i lambda_i / (lambda_i + mu) + n penalty / mu = n.
+
+**Method (balanced logarithms).** Sort the variances in descending order and carry the n largest
+terms to the other side. With l = log mu the equation becomes H = T, both sums of positive terms:
+
+    H(l) = sum_{i<=n} mu/(lambda_i+mu) [+ n-p if n > p]     (head deficit, increasing)
+    T(l) = sum_{i>n} lambda_i/(lambda_i+mu) + n penalty/mu  (tail surplus, decreasing)
+
+and Psi = log H - log T has 1 <= Psi'(l) <= 2 for every spectrum, because d log H / dl is a mean of
+zeta over the head (weights 1 - zeta), -d log T / dl a mean of 1 - zeta over the tail (weights zeta;
+the penalty term counts as a feature with zeta -> 0), each is at most 1, and every zeta in the head
+is at least as large as every zeta in the tail, so that they add up to at least 1.
+
+Hence the root is unique, log mu has condition number at most one, and |Psi| at any point is an
+upper bound of the error |log(mu / mu_exact)| there: the certificate. The step is Halley's, clipped
+to the interval [-Psi, -Psi/2] that must contain the exact one; where |Psi| did not halve, the step
+-2 Psi/3 is taken, which divides the error by at least 3.
+"""
+
+from dataclasses import dataclass
+from math import exp, frexp, fsum, inf, isfinite, ldexp, log, sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from overparam._validation import (
+    Array,
+    count,
+    nonnegative_array,
+    nonnegative_number,
+    reject,
+)
+
+# A block and its temporaries stay in the cache, and are too short for BLAS to split over threads,
+# so results do not depend on their number.
+BLOCK = 8192
+_MAX_SWEEPS = 60
+_ROUNDING = 2.0**-51
+
+
+@dataclass(frozen=True)
+class EffectiveRidge:
+    """Root of the fixed-point equation, with its certificate.
+
+    Attributes
+    ----------
+    value : float
+        The effective ridge mu, in the units of the variances; 1 / mu is the paper's xi.
+    certificate : float
+        Upper bound of ``abs(log(value / exact))``, up to rounding of a few 1e-16.
+    sweeps : int
+        Passes over the spectrum that were needed.
+    """
+
+    value: float
+    certificate: float
+    sweeps: int
+
+
+def solve_effective_ridge(
+    variances: ArrayLike, n: int, penalty: float = 0.0, *, start: float | None = None
+) -> EffectiveRidge:
+    r"""Solve :math:`\sum_i \lambda_i/(\lambda_i+\mu) + n\rho/\mu = n` for :math:`\mu > 0`.
+
+    Parameters
+    ----------
+    variances : array_like of shape (p,)
+        Variances :math:`\lambda_i \ge 0` in any order; sorted descending is fastest.
+    n : int
+        Number of samples. Without penalty, fewer than the non-zero variances.
+    penalty : float, optional
+        Ridge penalty :math:`\rho \ge 0` of the objective
+        :math:`\|y-\Phi\beta\|^2/n + \rho\|\beta\|^2`, in units of the variances.
+    start : float, optional
+        A first guess of the root, for continuation along a curve.
+
+    Returns
+    -------
+    EffectiveRidge
+        Relative error of a few units of 1e-16 for every spectrum.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, or if no positive root exists: without penalty,
+        when `n` is at least the number of non-zero variances.
+
+    Notes
+    -----
+    At most 6 sweeps were needed on any spectrum tried (spreads up to 1e300). A sweep costs one
+    division for each variance; memory is one block beyond the input, plus a sorted copy if the
+    input is not sorted.
+
+    Examples
+    --------
+    All variances equal to 2 gives mu = 2 (p - n) / n:
+
+    >>> solve_effective_ridge([2.0] * 40, n=10).value
+    6.0
+    """
+    array = nonnegative_array("variances", variances)
+    n = count("n", n)
+    penalty = nonnegative_number("penalty", penalty)
+    rank = int(np.count_nonzero(array))
+    if penalty == 0 and n >= rank:
+        raise reject(
+            "n",
+            n,
+            f"must be less than the {rank} non-zero variances when there is no penalty",
+            "Pass fewer samples, more features, or a penalty > 0.",
+        )
+    # The equation is homogeneous; a power of two rescales without rounding.
+    scale = ldexp(0.5, frexp(max(float(array.max()), penalty))[1])
+    if scale != 1:
+        array, penalty = array / scale, penalty / scale
+    if not np.all(array[:-1] >= array[1:]):
+        array = np.sort(array)[::-1]
+    head, tail = array[:n], array[n:]
+    surplus, deficit = n * penalty, max(n - array.size, 0)
+    if start is None:
+        mu = min(_upper_bound(array, n, rank, surplus, k * min(n, rank) // 4) for k in range(4))
+    else:
+        mu = nonnegative_number("start", start) / scale
+    mu, certificate, sweeps = _iterate(head, tail, mu, surplus, deficit)
+    value = mu * scale
+    if not (isfinite(value) and value > 0):
+        raise reject(
+            "variances",
+            array,
+            "must give a root that float64 can hold",
+            "Rescale them.",
+        )
+    return EffectiveRidge(value, certificate, sweeps)
+
+
+def _upper_bound(array: Array, n: int, rank: int, surplus: float, k: int) -> float:
+    """Bound mu from above, exactly if the features after the k largest are isotropic.
+
+    At the root n - k <= sum_{i>k} zeta_i + surplus / mu, since zeta < 1, and Jensen's inequality
+    bounds the sum by (r-k) m / (m + mu), m the mean of the r-k variances. The bound is the positive
+    root of (n-k) mu^2 - ((r-n) m + surplus) mu - surplus m = 0.
+    """
+    mean = float(array[k:rank].mean())
+    linear = (rank - n) * mean + surplus
+    root = sqrt(linear**2 + 4 * (n - k) * surplus * mean)
+    if linear > 0:
+        return (linear + root) / (2 * (n - k))
+    return 2 * surplus * mean / (root - linear)
+
+
+def _iterate(
+    head: Array, tail: Array, mu: float, surplus: float, deficit: int
+) -> tuple[float, float, int]:
+    """Run the safeguarded Halley iteration from `mu`; return root, certificate and sweeps."""
+    previous, last_step = inf, inf
+    for sweeps in range(1, _MAX_SWEEPS + 1):
+        h, h1, h2 = _power_sums(head, mu, head_side=True)
+        t, t1, t2 = _power_sums(tail, mu, head_side=False)
+        balance = h + deficit, t + surplus / mu
+        psi = log(balance[0]) - log(balance[1])
+        # Near the root an error e becomes O(e^3), so after such a step only rounding is left.
+        if abs(psi) < _ROUNDING or abs(last_step) ** 3 < _ROUNDING:
+            return mu, abs(psi), sweeps
+        rise, fall = h1 / balance[0], (t1 + surplus / mu) / balance[1]
+        slope = rise + fall
+        curvature = h2 / balance[0] - rise**2 - (t2 + surplus / mu) / balance[1] + fall**2
+        newton = -psi / slope
+        step = newton / max(1 + newton * curvature / (2 * slope), 0.5)
+        low, high = sorted((-psi, -psi / 2))
+        step = min(max(step, low), high)
+        if abs(psi) > previous / 2:
+            step = -2 * psi / 3
+        previous, last_step = abs(psi), step
+        mu *= exp(step)
+    msg = f"no convergence in {_MAX_SWEEPS} sweeps, which the bounds on Psi' exclude: report this."
+    raise ArithmeticError(msg)
+
+
+def _power_sums(part: Array, mu: float, *, head_side: bool) -> tuple[float, float, float]:
+    """Sum f, |f'| and f'' over `part`, f = 1 - zeta for the head and zeta for the tail.
+
+    Derivatives are in l = log mu: f' = f (1-f) for the head and minus that for the tail, and
+    f'' = f (1-f) (1-2f) for both.
+    """
+    sums: list[tuple[float, float, float]] = []
+    room = np.empty((2, BLOCK))
+    for begin in range(0, part.size, BLOCK):
+        block = part[begin : begin + BLOCK]
+        value, square = room[0, : block.size], room[1, : block.size]
+        np.add(block, mu, out=value)
+        np.divide(mu if head_side else block, value, out=value)
+        s0 = float(value.sum())
+        s1 = float(np.dot(value, value))
+        np.multiply(value, value, out=square)
+        s2 = float(np.dot(square, value))
+        sums.append((s0, s0 - s1, s0 - 3 * s1 + 2 * s2))
+    return fsum(s[0] for s in sums), fsum(s[1] for s in sums), fsum(s[2] for s in sums)

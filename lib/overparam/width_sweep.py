@@ -1,0 +1,146 @@
+"""Risk of minimum-norm fits against width: one incremental sweep for each random sample.
+
+All widths of a replicate share one sample. Features are rows in memory, so the first w of them are
+one contiguous block. For w < n one QR factorization of the widest such block serves all its leading
+blocks; for w >= n the n x n kernel Phi Phi' grows by symmetric rank-k updates, and a Cholesky
+factorization gives the dual solution. The kernel squares the condition number, hence the guard: a
+fit that misses its labels by more than 1e-6 (relative) is done again by singular values.
+"""
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import solve_triangular
+from scipy.linalg.blas import dsyrk
+from scipy.linalg.lapack import dpotrf, dpotrs
+
+from overparam._validation import Array, count, real_array, reject
+from overparam.law import check_sample_size
+from overparam.problem import LinearGaussianProblem
+from overparam.simulation import MonteCarlo, simulate
+
+_GUARD = 1e-6
+
+
+def simulate_risks(
+    problem: LinearGaussianProblem,
+    n: int,
+    widths: ArrayLike,
+    replicates: int,
+    seed: int | np.random.SeedSequence,
+    n_jobs: int = 1,
+) -> MonteCarlo:
+    """Simulate the risk of the minimum-norm fit that uses the first w features, for each width w.
+
+    Parameters
+    ----------
+    problem : LinearGaussianProblem
+        The population; features beyond w are unseen, so their signal acts as noise.
+    n : int
+        Number of samples.
+    widths : array_like of int, shape (k,)
+        Strictly increasing, from 1 to p. Widths within 1 of n are legal, but their expected risk is
+        infinite, and within 3 its variance is: do not test means there.
+    replicates : int
+        Independent training samples, at least 2.
+    seed : int or numpy.random.SeedSequence
+        See `simulate`.
+    n_jobs : int, optional
+        See `simulate`.
+
+    Returns
+    -------
+    MonteCarlo
+        ``samples`` of shape (replicates, k): the exact population risk of each fit (closed form, no
+        test sample), noise included.
+
+    Raises
+    ------
+    ValueError
+        If `widths` is not strictly increasing within [1, p], or another argument is out of range.
+
+    Examples
+    --------
+    >>> problem = LinearGaussianProblem(np.ones(60), np.full(60, 0.1), noise_variance=0.5)
+    >>> result = simulate_risks(problem, n=30, widths=[10, 60], replicates=50, seed=0)
+    >>> result.samples.shape
+    (50, 2)
+    """
+    check_sample_size(problem, n, penalty=1.0)
+    array = real_array("widths", widths, (1,))
+    increasing = bool(np.all(np.diff(array) > 0)) and bool(np.all(array == np.round(array)))
+    if not increasing or array[0] < 1 or array[-1] > problem.p:
+        raise reject(
+            "widths",
+            widths,
+            f"must be strictly increasing integers from 1 to p = {problem.p}",
+            "Sort them and drop duplicates.",
+        )
+    steps = tuple(int(width) for width in array)
+    # Never draw features that no width uses: what they carry is noise to all of them.
+    visible = problem.restrict(np.arange(steps[-1]))
+    return simulate(partial(_risks, visible, count("n", n), steps), replicates, seed, n_jobs)
+
+
+def _risks(
+    problem: LinearGaussianProblem,
+    n: int,
+    widths: tuple[int, ...],
+    rng: np.random.Generator,
+) -> Array:
+    """Population risk of the fit of every width on one sample."""
+    rows = _feature_rows(problem, n, rng)
+    labels = problem.coefficients @ rows
+    labels += np.sqrt(problem.noise_variance) * rng.standard_normal(n)
+    fits = np.zeros((len(widths), problem.p))
+    narrow = sum(width < n for width in widths)
+    _fit_narrow(rows, labels, widths[:narrow], fits[:narrow])
+    _fit_wide(rows, labels, widths[narrow:], fits[narrow:])
+    return problem.risk(fits)
+
+
+def _feature_rows(problem: LinearGaussianProblem, n: int, rng: np.random.Generator) -> Array:
+    """Draw the design transposed, shape (p, n)."""
+    rows = rng.standard_normal((problem.p, n))
+    if problem.eigenvectors is None:
+        rows *= np.sqrt(problem.variances)[:, None]
+        return rows
+    return problem.eigenvectors @ (np.sqrt(problem.eigenvalues)[:, None] * rows)
+
+
+def _fit_narrow(rows: Array, labels: Array, widths: tuple[int, ...], fits: Array) -> None:
+    """Least squares for every width below n, from one QR factorization."""
+    if not widths:
+        return
+    basis, triangle = np.linalg.qr(rows[: widths[-1]].T)
+    target = basis.T @ labels
+    diagonal = np.abs(np.diagonal(triangle))
+    for fit, width in zip(fits, widths, strict=True):
+        if diagonal[:width].min() <= width * np.finfo(np.float64).eps * diagonal[:width].max():
+            fit[:width] = np.linalg.lstsq(rows[:width].T, labels, rcond=None)[0]
+        else:
+            fit[:width] = solve_triangular(triangle[:width, :width], target[:width])
+
+
+def _fit_wide(rows: Array, labels: Array, widths: tuple[int, ...], fits: Array) -> None:
+    """Minimum-norm interpolation for every width from n on, from one growing kernel."""
+    if not widths:
+        return
+    n = labels.size
+    kernel = np.zeros((n, n), order="F")
+    duals = np.zeros((len(widths), n))
+    solved = 0
+    for index, width in enumerate(widths):
+        kernel = dsyrk(1.0, rows[solved:width].T, beta=1.0, c=kernel, lower=1, overwrite_c=1)
+        solved = width
+        factor, info = dpotrf(kernel, lower=1, clean=0)
+        if info == 0:
+            duals[index] = dpotrs(factor, labels, lower=1)[0]
+    np.matmul(duals, rows.T, out=fits)
+    for fit, width in zip(fits, widths, strict=True):
+        fit[width:] = 0
+    missed = np.linalg.norm(labels - fits @ rows, axis=1) > _GUARD * np.linalg.norm(labels)
+    for index in np.flatnonzero(missed).tolist():
+        width = widths[index]
+        fits[index, :width] = np.linalg.lstsq(rows[:width].T, labels, rcond=None)[0]
