@@ -74,25 +74,17 @@ def real_array(name: str, value: object, ndims: tuple[int, ...]) -> Array:
     if array.ndim not in ndims:
         dimensions = " or ".join(str(ndim) for ndim in ndims)
         raise reject(
-            f"{name}.shape",
-            array.shape,
-            f"must have {dimensions} dimension(s)",
-            "Reshape it.",
+            f"{name}.shape", array.shape, f"must have {dimensions} dimension(s)", "Reshape it."
         )
     if array.size == 0:
-        raise reject(
-            f"{name}.shape",
-            array.shape,
-            "must not be empty",
-            "Pass at least one entry.",
-        )
+        raise reject(f"{name}.shape", array.shape, "must not be empty", "Pass at least one entry.")
     with np.errstate(over="ignore"):
         array = array.astype(np.float64, copy=False)
     finite = np.isfinite(array)
     if not finite.all():
-        where = tuple(int(axis[0]) for axis in np.nonzero(~finite))
-        index = ", ".join(map(str, where))
-        raise reject(f"{name}[{index}]", float(array[where]), "must be finite", way_out)
+        where = tuple(int(index) for index in np.argwhere(~finite)[0])
+        entry = f"{name}[{', '.join(map(str, where))}]" if where else name
+        raise reject(entry, float(array[where]), "must be finite", way_out)
     return array
 
 
@@ -125,10 +117,7 @@ def nonnegative_array(name: str, value: object) -> Array:
     if array.min() < 0:
         index = int(array.argmin())
         raise reject(
-            f"{name}[{index}]",
-            float(array[index]),
-            "must not be negative",
-            "Pass variances >= 0.",
+            f"{name}[{index}]", float(array[index]), "must not be negative", "Pass variances >= 0."
         )
     return array
 
@@ -225,9 +214,6 @@ def generator(rng: object) -> np.random.Generator:
     """
     if not isinstance(rng, np.random.Generator):
         raise reject(
-            "rng",
-            rng,
-            "must be a numpy.random.Generator",
-            "Pass np.random.default_rng(seed).",
+            "rng", rng, "must be a numpy.random.Generator", "Pass np.random.default_rng(seed)."
         )
     return rng

@@ -86,10 +86,7 @@ def compress_spectrum(variances: ArrayLike, weights: ArrayLike) -> CompressedSpe
     carried = real_array("weights", weights, (1,))
     if carried.shape != array.shape:
         raise reject(
-            "weights.shape",
-            carried.shape,
-            f"must be {array.shape}",
-            "Pass one for each variance.",
+            "weights.shape", carried.shape, f"must be {array.shape}", "Pass one for each variance."
         )
     if not np.all(array[:-1] >= array[1:]):
         order = np.argsort(-array, kind="stable")
@@ -105,10 +102,7 @@ def compress_spectrum(variances: ArrayLike, weights: ArrayLike) -> CompressedSpe
     pieces = [
         _compress_interval(array[begin:end], carried[begin:end], low)
         for begin, end, low in zip(
-            np.r_[0, edges],
-            np.r_[edges, rank],
-            np.arange(first, last - 1, -1),
-            strict=True,
+            np.r_[0, edges], np.r_[edges, rank], np.arange(first, last - 1, -1), strict=True
         )
         if end > begin
     ]

@@ -12,6 +12,7 @@ from overparam.law import check_sample_size, law_at, min_norm_law
 from overparam.problem import LinearGaussianProblem
 
 _MAX_STEPS = 100
+_LARGEST = 2.0**53
 # Below this sensitivity of log(sum zeta) to log mu, rounding in the node sums would be amplified.
 _FLAT = 1e-3
 
@@ -68,8 +69,8 @@ def risk_curve(problem: LinearGaussianProblem, ns: ArrayLike) -> RiskCurve:
     array([2.5, 2. ])
     """
     sizes = real_array("ns", ns, (1,))
-    if not np.all(sizes == np.round(sizes)):
-        raise reject("ns", ns, "must hold integers", "Round them.")
+    if not np.all(sizes == np.round(sizes)) or np.abs(sizes).max() > _LARGEST:
+        raise reject("ns", ns, "must hold integers up to 2^53", "Round them.")
     counts = sizes.astype(np.int64)
     for n in counts:
         check_sample_size(problem, int(n), penalty=0.0)
@@ -116,10 +117,7 @@ def _solve_on_nodes(small: CompressedSpectrum, ns: Array) -> tuple[Array, Array]
     for _ in range(_MAX_STEPS):
         kept = 1 / (1 + np.exp(ell[:, None] - logs))
         lost = 1 / (1 + np.exp(logs - ell[:, None]))
-        total, missing = (
-            (small.counts * kept).sum(axis=1),
-            (small.counts * lost).sum(axis=1),
-        )
+        total, missing = ((small.counts * kept).sum(axis=1), (small.counts * lost).sum(axis=1))
         flow = (small.counts * kept * lost).sum(axis=1)
         slope = flow / total + flow / missing
         value = np.log(missing) - np.log(total) - goal

@@ -28,13 +28,7 @@ from math import exp, frexp, fsum, inf, isfinite, ldexp, log, sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
-from overparam._validation import (
-    Array,
-    count,
-    nonnegative_array,
-    nonnegative_number,
-    reject,
-)
+from overparam._validation import Array, count, nonnegative_array, nonnegative_number, reject
 
 # A block and its temporaries stay in the cache, and are too short for BLAS to split over threads,
 # so results do not depend on their number.
@@ -129,12 +123,7 @@ def solve_effective_ridge(
     mu, certificate, sweeps = _iterate(head, tail, mu, surplus, deficit)
     value = mu * scale
     if not (isfinite(value) and value > 0):
-        raise reject(
-            "variances",
-            array,
-            "must give a root that float64 can hold",
-            "Rescale them.",
-        )
+        raise reject("variances", array, "must give a root that float64 can hold", "Rescale them.")
     return EffectiveRidge(value, certificate, sweeps)
 
 

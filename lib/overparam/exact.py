@@ -48,10 +48,7 @@ def exact_risk(problem: LinearGaussianProblem, n: int) -> float:
     rank = problem.rank
     if abs(rank - n) <= 1:
         raise reject(
-            "n",
-            n,
-            f"must be more than 1 away from the rank {rank}",
-            "The mean is infinite there.",
+            "n", n, f"must be more than 1 away from the rank {rank}", "The mean is infinite there."
         )
     if rank < n:
         return problem.noise_variance * (n - 1) / (n - rank - 1)

@@ -233,10 +233,7 @@ def check_sample_size(problem: LinearGaussianProblem, n: int, penalty: float) ->
     """
     if not isinstance(problem, LinearGaussianProblem):
         raise reject(
-            "problem",
-            problem,
-            "must be a LinearGaussianProblem",
-            "Build one from its covariance.",
+            "problem", problem, "must be a LinearGaussianProblem", "Build one from its covariance."
         )
     n = count("n", n)
     if penalty > 0:
@@ -296,5 +293,5 @@ def law_at(problem: LinearGaussianProblem, n: int, penalty: float, mu: float) ->
         spread += float(np.dot(variances / (variances + mu), complement))
         complement *= coefficients[begin : begin + BLOCK]
         bias += float(np.dot(variances, complement**2))
-    risk = n * (problem.noise_variance + bias) / (spread + n * penalty / mu)
+    risk = n * (problem.noise_variance + bias) / (spread + n * (penalty / mu))
     return CoordinateLaw(problem, n, penalty, mu, risk)

@@ -78,10 +78,7 @@ class LinearGaussianProblem:
             matrix = nonnegative_array("covariance", matrix)
         elif matrix.shape[0] != matrix.shape[1]:
             raise reject(
-                "covariance.shape",
-                matrix.shape,
-                "must be (p,) or (p, p)",
-                "Pass a square matrix.",
+                "covariance.shape", matrix.shape, "must be (p,) or (p, p)", "Pass a square matrix."
             )
         beta = real_array("coefficients", coefficients, (1,))
         if beta.shape[0] != matrix.shape[0]:
@@ -98,14 +95,9 @@ class LinearGaussianProblem:
         noise = nonnegative_number("noise_variance", noise_variance)
         object.__setattr__(self, "noise_variance", noise)
         _ = self.eigenvalues  # refuses a matrix that is not a covariance
-        with np.errstate(over="ignore", invalid="ignore"):
-            energy = float(self.risk(np.zeros(self.p)))
-        if not np.isfinite(energy):
+        if not np.isfinite(self._risk(-self.coefficients)):
             raise reject(
-                "coefficients",
-                beta,
-                "must have finite signal energy",
-                "Rescale the problem.",
+                "coefficients", beta, "must have finite signal energy", "Rescale the problem."
             )
 
     @property
@@ -219,7 +211,7 @@ class LinearGaussianProblem:
         Raises
         ------
         ValueError
-            If the last axis has not length p or an entry is not finite.
+            If the last axis has not length p, an entry is not finite, or the risk overflows.
 
         Examples
         --------
@@ -235,10 +227,16 @@ class LinearGaussianProblem:
                 f"must end in p = {self.p}",
                 "Pass one coefficient for each feature along the last axis.",
             )
-        error = array - self.coefficients
-        if self.is_diagonal:
-            return self.noise_variance + error**2 @ self.covariance
-        return self.noise_variance + np.sum((error @ self.covariance) * error, axis=-1)
+        risk = self._risk(array - self.coefficients)
+        if not np.all(np.isfinite(risk)):
+            raise reject("beta", array, "must have finite risk", "Rescale the problem.")
+        return risk
+
+    def _risk(self, error: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.is_diagonal:
+                return self.noise_variance + error**2 @ self.covariance
+            return self.noise_variance + np.sum((error @ self.covariance) * error, axis=-1)
 
     def restrict(self, support: ArrayLike) -> "LinearGaussianProblem":
         r"""Return the problem of predicting the same label from a subset of the features.

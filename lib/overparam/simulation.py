@@ -10,6 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from overparam._validation import Array, count, real_array, reject
 
+_LARGEST = 1e150  # squares of samples must not overflow
+
 
 @dataclass(frozen=True, eq=False)
 class MonteCarlo:
@@ -18,7 +20,12 @@ class MonteCarlo:
     Attributes
     ----------
     samples : ndarray of shape (replicates, ...)
-        What each replicate measured.
+        What each replicate measured, at least 2 replicates.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 replicates, or a sample is not finite or beyond 1e150.
 
     Examples
     --------
@@ -28,6 +35,13 @@ class MonteCarlo:
     """
 
     samples: Array
+
+    def __post_init__(self) -> None:
+        samples = real_array("samples", self.samples, (1, 2, 3, 4))
+        count("len(samples)", len(samples), minimum=2)
+        if np.abs(samples).max() > _LARGEST:
+            raise reject("samples", samples, f"must be within {_LARGEST:g}", "Rescale them.")
+        object.__setattr__(self, "samples", samples)
 
     @property
     def replicates(self) -> int:
@@ -60,22 +74,24 @@ class MonteCarlo:
         Raises
         ------
         ValueError
-            If a standard error is zero, so that no z-score exists.
+            If a standard error is zero, so that no z-score exists, or `predicted` is not finite.
 
         Examples
         --------
         >>> round(float(MonteCarlo(np.array([1.0, 2.0, 3.0])).z_score(1.0)), 6)
         1.732051
         """
+        target = real_array("predicted", predicted, (0, 1, 2, 3))
         error = self.standard_error
         if not np.all(error > 0):
             raise reject(
-                "standard_error",
-                error,
-                "must be positive",
-                "Compare a constant directly.",
+                "standard_error", error, "must be positive", "Compare a constant directly."
             )
-        return (self.mean - np.asarray(predicted)) / error
+        with np.errstate(over="ignore"):
+            score = (self.mean - target) / error
+        if not np.all(np.isfinite(score)):
+            raise reject("predicted", target, f"must be within {_LARGEST:g}", "Rescale it.")
+        return score
 
 
 def simulate(
@@ -128,8 +144,7 @@ def simulate(
 
 
 def _replicate(
-    experiment: Callable[[np.random.Generator], ArrayLike],
-    stream: np.random.SeedSequence,
+    experiment: Callable[[np.random.Generator], ArrayLike], stream: np.random.SeedSequence
 ) -> ArrayLike:
     with threadpool_limits(1):
         return experiment(np.random.default_rng(stream))
@@ -140,9 +155,6 @@ def _seed_sequence(seed: object) -> np.random.SeedSequence:
         return seed
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise reject(
-            "seed",
-            seed,
-            "must be an integer >= 0 or a SeedSequence",
-            "Pass seed=0, for example.",
+            "seed", seed, "must be an integer >= 0 or a SeedSequence", "Pass seed=0, for example."
         )
     return np.random.SeedSequence(int(seed))

@@ -4,7 +4,7 @@ All widths of a replicate share one sample. Features are rows in memory, so the 
 one contiguous block. For w < n one QR factorization of the widest such block serves all its leading
 blocks; for w >= n the n x n kernel Phi Phi' grows by symmetric rank-k updates, and a Cholesky
 factorization gives the dual solution. The kernel squares the condition number, hence the guard: a
-fit that misses its labels by more than 1e-6 (relative) is done again by singular values.
+fit that misses its labels by more than 1e-8 (relative) is done again by singular values.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ from overparam.law import check_sample_size
 from overparam.problem import LinearGaussianProblem
 from overparam.simulation import MonteCarlo, simulate
 
-_GUARD = 1e-6
+_GUARD = 1e-8
 
 
 def simulate_risks(
@@ -84,10 +84,7 @@ def simulate_risks(
 
 
 def _risks(
-    problem: LinearGaussianProblem,
-    n: int,
-    widths: tuple[int, ...],
-    rng: np.random.Generator,
+    problem: LinearGaussianProblem, n: int, widths: tuple[int, ...], rng: np.random.Generator
 ) -> Array:
     """Population risk of the fit of every width on one sample."""
     rows = _feature_rows(problem, n, rng)

@@ -1,0 +1,104 @@
+"""The experiment: reproducible in every arrangement of workers, and right fit by fit."""
+
+import numpy as np
+import pytest
+
+from overparam import LinearGaussianProblem, MonteCarlo, fit, simulate, simulate_risks, width_sweep
+
+WIDTHS = [5, 19, 20, 21, 40, 60]
+
+
+def problem_with_decay(power: float = 1.0, p: int = 60) -> LinearGaussianProblem:
+    index = np.arange(1.0, p + 1)
+    return LinearGaussianProblem(index**-power, 1 / np.sqrt(index), 0.3)
+
+
+def one_by_one(problem: LinearGaussianProblem, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Fit every width on its own with `fit`, on the sample the sweep sees."""
+    rows = width_sweep._feature_rows(problem, n, rng)
+    labels = problem.coefficients @ rows + np.sqrt(0.3) * rng.standard_normal(n)
+    risks = []
+    for width in WIDTHS:
+        beta = np.zeros(problem.p)
+        beta[:width] = fit(rows[:width].T, labels)
+        risks.append(float(problem.risk(beta)))
+    return np.array(risks)
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 4.0, 8.0])
+def test_sweep_equals_separate_fits(power: float) -> None:
+    """Power 8 has condition numbers beyond what the kernel can carry: the guard must act."""
+    problem = problem_with_decay(power)
+    swept = simulate_risks(problem, 20, WIDTHS, replicates=3, seed=7).samples
+    for replicate, risks in enumerate(swept):
+        stream = np.random.SeedSequence(7, spawn_key=(replicate,))
+        expected = one_by_one(problem, 20, np.random.default_rng(stream))
+        np.testing.assert_allclose(risks, expected, rtol=1e-6)
+
+
+def test_guard_is_what_saves_ill_conditioned_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problem_with_decay(8.0)
+    guarded = simulate_risks(problem, 20, WIDTHS, replicates=3, seed=7).samples
+    monkeypatch.setattr(width_sweep, "_GUARD", np.inf)
+    unguarded = simulate_risks(problem, 20, WIDTHS, replicates=3, seed=7).samples
+    assert np.abs(unguarded / guarded - 1).max() > 1e-4
+
+
+def test_results_do_not_depend_on_workers() -> None:
+    problem = problem_with_decay()
+    serial = simulate_risks(problem, 20, WIDTHS, replicates=4, seed=1).samples
+    parallel = simulate_risks(problem, 20, WIDTHS, replicates=4, seed=1, n_jobs=2).samples
+    np.testing.assert_array_equal(serial, parallel)
+
+
+def test_more_replicates_extend_the_same_stream() -> None:
+    few = simulate(lambda rng: rng.standard_normal(3), 2, seed=5).samples
+    many = simulate(lambda rng: rng.standard_normal(3), 6, seed=5).samples
+    np.testing.assert_array_equal(few, many[:2])
+
+
+def test_seed_sequence_and_repetition() -> None:
+    seed = np.random.SeedSequence(5, spawn_key=(3,))
+    first = simulate(lambda rng: rng.random(), 3, seed).samples
+    again = simulate(lambda rng: rng.random(), 3, seed).samples
+    other = simulate(lambda rng: rng.random(), 3, np.random.SeedSequence(5)).samples
+    np.testing.assert_array_equal(first, again)
+    assert not np.any(first == other)
+
+
+def test_sweep_with_full_covariance() -> None:
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((60, 80))
+    problem = LinearGaussianProblem(root @ root.T / 80, rng.standard_normal(60) / 8, 0.3)
+    swept = simulate_risks(problem, 20, WIDTHS, replicates=2, seed=2).samples
+    stream = np.random.SeedSequence(2, spawn_key=(1,))
+    expected = one_by_one(problem, 20, np.random.default_rng(stream))
+    np.testing.assert_allclose(swept[1], expected, rtol=1e-8)
+
+
+def test_standard_error_and_z_score() -> None:
+    samples = np.array([[1.0, 4.0], [3.0, 8.0], [2.0, 6.0]])
+    result = MonteCarlo(samples)
+    np.testing.assert_allclose(result.standard_error, [1 / np.sqrt(3), 2 / np.sqrt(3)])
+    np.testing.assert_allclose(result.z_score([2.0, 6.0 - 2 / np.sqrt(3)]), [0.0, 1.0])
+    with pytest.raises(ValueError, match="`standard_error` must be positive"):
+        MonteCarlo(np.ones(4)).z_score(1.0)
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 1.0])
+@pytest.mark.parametrize("shape", [(12, 5), (5, 12), (6, 6)])
+def test_ridge_fit_is_stationary(shape: tuple[int, int], penalty: float) -> None:
+    rng = np.random.default_rng(11)
+    features, labels = rng.standard_normal(shape), rng.standard_normal(shape[0])
+    beta = fit(features, labels, penalty)
+    gradient = features.T @ (features @ beta - labels) / shape[0] + penalty * beta
+    assert np.abs(gradient).max() < 1e-12
+
+
+def test_min_norm_fit_interpolates_in_the_row_space() -> None:
+    rng = np.random.default_rng(12)
+    features, labels = rng.standard_normal((5, 12)), rng.standard_normal(5)
+    beta = fit(features, labels)
+    np.testing.assert_allclose(features @ beta, labels, rtol=1e-12)
+    off_row_space = beta - features.T @ np.linalg.solve(features @ features.T, features @ beta)
+    assert np.abs(off_row_space).max() < 1e-12
