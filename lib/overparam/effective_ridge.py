@@ -1,4 +1,4 @@
-r"""The fixed point: which ridge does interpolation act like?
+r"""The fixed point: the ridge that interpolation acts like.
 
 The minimum-norm interpolator of n samples shrinks feature i like a ridge regression would, by
 zeta_i = lambda_i / (lambda_i + mu), where the *effective ridge* mu > 0 solves

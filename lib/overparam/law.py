@@ -154,7 +154,7 @@ def min_norm_law(problem: LinearGaussianProblem, n: int) -> CoordinateLaw:
     References
     ----------
     .. [1] X. Chang, Y. Li, S. Oymak, C. Thrampoulidis, AAAI 2021, arXiv:2012.08749: the asymptotic
-       distribution characterization of overparameterized least squares, stated as Theorem 1.
+       distribution characterization of overparameterized least squares.
 
     Examples
     --------

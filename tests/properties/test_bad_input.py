@@ -42,11 +42,17 @@ ARRAYS = st.one_of(
     ),
 )  # fmt: skip
 
+
+def small(value: Any) -> Any:
+    """Return `value`, but no integer that would only take long."""
+    return min(value, 9) if isinstance(value, int) else value
+
+
 CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "problem covariance": lambda a, s: LinearGaussianProblem(a, np.ones(6), 0.5),
     "problem coefficients": lambda a, s: LinearGaussianProblem(np.ones(6), a, s),
     "problem all": lambda a, s: LinearGaussianProblem(a, a, s),
-    "sample": lambda a, s: GOOD.sample(s if not isinstance(s, int) or s < 99 else 3, a),
+    "sample": lambda a, s: GOOD.sample(small(s), a),
     "risk": lambda a, s: GOOD.risk(a),
     "restrict": lambda a, s: GOOD.restrict(a),
     "solve n": lambda a, s: solve_effective_ridge(np.ones(6), s),
@@ -54,20 +60,20 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "solve penalty": lambda a, s: solve_effective_ridge(a, 3, s).value,
     "compress": lambda a, s: compress_spectrum(a, a).counts,
     "min_norm_law": lambda a, s: min_norm_law(GOOD, s).risk,
-    "min_norm_law problem": lambda a, s: min_norm_law(a, 3),
+    "min_norm_law problem": lambda a, s: min_norm_law(a, 3).risk,
     "ridge_law": lambda a, s: ridge_law(GOOD, 6, s).risk,
     "risk_curve": lambda a, s: risk_curve(GOOD, a).risk,
     "exact_risk": lambda a, s: exact_risk(GOOD, s),
     "draw": lambda a, s: min_norm_law(GOOD, 3).draw(np.random.default_rng(0), a),
     "draw rng": lambda a, s: min_norm_law(GOOD, 3).draw(a, 2),
-    "fit": lambda a, s: fit(a, s),
+    "fit": fit,
     "fit penalty": lambda a, s: fit(np.ones((2, 3)), np.ones(2), s),
     "fit labels": lambda a, s: fit(np.ones((2, 3)), a),
     "simulate": lambda a, s: simulate(lambda rng: a, 2, 0).mean,
     "simulate seed": lambda a, s: simulate(lambda rng: 1.0, 2, s).mean,
-    "simulate replicates": lambda a, s: simulate(lambda rng: 1.0, min(s, 5), 0).mean,
+    "simulate replicates": lambda a, s: simulate(lambda rng: 1.0, small(s), 0).mean,
     "widths": lambda a, s: simulate_risks(GOOD, 3, a, 2, 0).mean,
-    "widths n": lambda a, s: simulate_risks(GOOD, s if s is None or s != s else min(s, 9), [2], 2, 0).mean,
+    "widths n": lambda a, s: simulate_risks(GOOD, small(s), [2], 2, 0).mean,
     "z_score": lambda a, s: MonteCarlo(np.array([1.0, 2.0])).z_score(a),
 }  # fmt: skip
 
@@ -83,10 +89,6 @@ def test_finite_answer_or_value_error(name: str, array: Any, scalar: Any) -> Non
         assert " must " in message, message
         assert "but it is" in message, message
         assert message.endswith("."), message
-        return
-    except TypeError as error:
-        # min() and != of the harness itself, before the library is reached.
-        assert "'<'" in str(error) or "ambiguous" in str(error), error
         return
     if isinstance(result, (float, np.ndarray)):
         assert not np.any(np.isnan(result))
