@@ -11,7 +11,7 @@ terms to the other side. With l = log mu the equation becomes H = T, both sums o
     H(l) = sum_{i<=n} mu/(lambda_i+mu) [+ n-p if n > p]     (head deficit, increasing)
     T(l) = sum_{i>n} lambda_i/(lambda_i+mu) + n penalty/mu  (tail surplus, decreasing)
 
-and Psi = log H - log T has 1 <= Psi'(l) <= 2 for every spectrum, because d log H / dl is a mean of
+and Psi = log H - log T has 1 <= Psi'(l) < 2 for every spectrum, because d log H / dl is a mean of
 zeta over the head (weights 1 - zeta), -d log T / dl a mean of 1 - zeta over the tail (weights zeta;
 the penalty term counts as a feature with zeta -> 0), each is at most 1, and every zeta in the head
 is at least as large as every zeta in the tail, so that they add up to at least 1.
@@ -35,6 +35,7 @@ from overparam._validation import Array, count, nonnegative_array, nonnegative_n
 BLOCK = 8192
 _MAX_SWEEPS = 60
 _ROUNDING = 2.0**-51
+_LONGEST_STEP = 700.0  # exp of more overflows
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def solve_effective_ridge(
     n = count("n", n)
     penalty = nonnegative_number("penalty", penalty)
     rank = int(np.count_nonzero(array))
+    if rank == 0 and penalty > 0:
+        return EffectiveRidge(penalty, 0.0, 0)  # n penalty / mu = n
     if penalty == 0 and n >= rank:
         raise reject(
             "n",
@@ -112,6 +115,10 @@ def solve_effective_ridge(
     scale = ldexp(0.5, frexp(max(float(array.max()), penalty))[1])
     if scale != 1:
         array, penalty = array / scale, penalty / scale
+    if np.count_nonzero(array) < rank:
+        raise reject(
+            "variances", variances, "must span less than 1e308", "Drop the features below that."
+        )
     if not np.all(array[:-1] >= array[1:]):
         array = np.sort(array)[::-1]
     head, tail = array[:n], array[n:]
@@ -120,10 +127,12 @@ def solve_effective_ridge(
         mu = min(_upper_bound(array, n, rank, surplus, k * min(n, rank) // 4) for k in range(4))
     else:
         mu = nonnegative_number("start", start) / scale
+        if mu == 0:
+            raise reject("start", start, "must be positive", "Leave it out.")
     mu, certificate, sweeps = _iterate(head, tail, mu, surplus, deficit)
     value = mu * scale
     if not (isfinite(value) and value > 0):
-        raise reject("variances", array, "must give a root that float64 can hold", "Rescale them.")
+        raise reject("variances", variances, "must have a root in float64", "Rescale them.")
     return EffectiveRidge(value, certificate, sweeps)
 
 
@@ -151,7 +160,7 @@ def _iterate(
         h, h1, h2 = _power_sums(head, mu, head_side=True)
         t, t1, t2 = _power_sums(tail, mu, head_side=False)
         balance = h + deficit, t + surplus / mu
-        psi = log(balance[0]) - log(balance[1])
+        psi = _log_ratio(*balance)
         # Near the root an error e becomes O(e^3), so after such a step only rounding is left.
         if abs(psi) < _ROUNDING or abs(last_step) ** 3 < _ROUNDING:
             return mu, abs(psi), sweeps
@@ -165,9 +174,15 @@ def _iterate(
         if abs(psi) > previous / 2:
             step = -2 * psi / 3
         previous, last_step = abs(psi), step
-        mu *= exp(step)
+        mu *= exp(min(step, _LONGEST_STEP))
     msg = f"no convergence in {_MAX_SWEEPS} sweeps, which the bounds on Psi' exclude: report this."
     raise ArithmeticError(msg)
+
+
+def _log_ratio(a: float, b: float) -> float:
+    """Return log(a / b); near a = b the difference of logarithms would lose |log a| digits."""
+    ratio = a / b
+    return log(ratio) if 0 < ratio < inf else log(a) - log(b)
 
 
 def _power_sums(part: Array, mu: float, *, head_side: bool) -> tuple[float, float, float]:

@@ -36,14 +36,14 @@ def retrained_risk(
         \Bigl(\sigma_S^2 + \|r\delta_S + mq_S\|^2 - r^2\gamma\tfrac sn\Bigr)\frac{n-1}{n-s-1}
         \quad\text{(same)}
 
-    where :math:`b = \Sigma^{1/2}\beta^*` is the signal, :math:`x = \Sigma^{1/2}\hat\beta` the dense
-    fit, :math:`\delta = x - b` its error, :math:`q = \mu\Sigma^{-1}x`, and r and m solve
+    where :math:`b = \Sigma^{1/2}\beta^*` is the signal, :math:`\delta = \Sigma^{1/2}(\hat\beta -
+    \beta^*)` the error of the dense fit, :math:`q = \mu\Sigma^{-1/2}\hat\beta`, and r and m solve
 
     .. math::
         r\,(\sigma^2 + \|\delta_N\|^2) - m\,q_S\!\cdot\!\delta_S
         &= \sigma^2 - \delta_N\!\cdot b_N \\
         r\,q_S\!\cdot\!\delta_S + m\,\bigl(\gamma(1-\tfrac sn) + \|q_S\|^2\bigr)
-        &= q_S\!\cdot\!\delta_S + q_N\!\cdot x_N + \gamma\rho/\mu
+        &= \sigma^2 + q_N\!\cdot b_N
 
     with every inner product replaced by its expectation under the law.
 
@@ -123,19 +123,18 @@ def _selection_effect(
     s: int,
     error_removed: float,  # |delta_N|^2
     error_signal_removed: float,  # delta_N . b_N
-    pull_fit_removed: float,  # q_N . x_N
+    pull_signal_removed: float,  # q_N . b_N
     error_kept: float,  # |delta_S|^2
     pull_error_kept: float,  # q_S . delta_S
     pull_kept: float,  # |q_S|^2
 ) -> float:
     """Return |r delta_S + m q_S|^2 - r^2 gamma s / n, which is 0 for a support given beforehand."""
     noise, gamma, share = law.problem.noise_variance, law.risk, s / law.n
-    slack = law.penalty / law.effective_ridge if law.effective_ridge > 0 else 0.0
     matrix = [
         [noise + error_removed, -pull_error_kept],
         [pull_error_kept, gamma * (1 - share) + pull_kept],
     ]
-    right = [noise - error_signal_removed, pull_error_kept + pull_fit_removed + gamma * slack]
+    right = [noise - error_signal_removed, noise + pull_signal_removed]
     r, m = np.linalg.solve(matrix, right).tolist()
     effect = r**2 * (error_kept - gamma * share) + 2 * r * m * pull_error_kept + m**2 * pull_kept
     return float(effect)
@@ -149,10 +148,9 @@ def _expected_sums(law: CoordinateLaw, s: int, rule: Rule) -> list[float]:
         kept, removed = moments.kept, moments.removed
         root, beta = np.sqrt(problem.variances[part]), problem.coefficients[part]
         shrinkage, present = law.shrinkage[part], root > 0
-        # q = mu x / lambda = (1 - zeta) x / zeta, but zeta cancels: it may be tiny.
+        # mu beta_hat / lambda = (1 - zeta) beta_hat / zeta, but zeta cancels: it may be tiny.
         complement = np.where(present, 1 - shrinkage, 0.0)
         signal: _Field = (root * beta, np.zeros(beta.size))
-        fit: _Field = (shrinkage * root * beta, shrinkage * std)
         error: _Field = (-complement * root * beta, shrinkage * std)
         pull: _Field = (complement * root * beta, complement * std)
         total += np.array(
@@ -161,7 +159,7 @@ def _expected_sums(law: CoordinateLaw, s: int, rule: Rule) -> list[float]:
                 _inner(signal, signal, removed),
                 _inner(error, error, removed),
                 _inner(error, signal, removed),
-                _inner(pull, fit, removed),
+                _inner(pull, signal, removed),
                 _inner(error, error, kept),
                 _inner(pull, error, kept),
                 _inner(pull, pull, kept),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
@@ -135,19 +135,24 @@ def simulate(
     replicates = count("replicates", replicates, minimum=2)
     root = _seed_sequence(seed)
     # Stateless, unlike root.spawn(): the same call gives the same streams again.
-    streams = (
+    streams = [
         np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, replicate))
         for replicate in range(replicates)
-    )
-    samples = Parallel(n_jobs=n_jobs)(delayed(_replicate)(experiment, s) for s in streams)
+    ]
+    # Several chunks for each worker even out their load; limiting threads costs once for a chunk.
+    workers = effective_n_jobs(n_jobs)
+    size = replicates if workers == 1 else max(1, replicates // (8 * workers))
+    chunks = [streams[begin : begin + size] for begin in range(0, replicates, size)]
+    results = Parallel(n_jobs=n_jobs)(delayed(_run)(experiment, chunk) for chunk in chunks)
+    samples = [sample for result in results for sample in result]
     return MonteCarlo(real_array("experiment(rng)", samples, (1, 2, 3, 4)))
 
 
-def _replicate(
-    experiment: Callable[[np.random.Generator], ArrayLike], stream: np.random.SeedSequence
-) -> ArrayLike:
+def _run(
+    experiment: Callable[[np.random.Generator], ArrayLike], streams: list[np.random.SeedSequence]
+) -> list[ArrayLike]:
     with threadpool_limits(1):
-        return experiment(np.random.default_rng(stream))
+        return [experiment(np.random.default_rng(stream)) for stream in streams]
 
 
 def _seed_sequence(seed: object) -> np.random.SeedSequence:
