@@ -113,8 +113,7 @@ def retrained_risk(
         level = problem.noise_variance + missing
         if data == "same" and law.risk > 0:
             level += _selection_effect(law, s, *products)
-        # Rounding must not turn a risk of zero (no noise, nothing removed) negative.
-        risks.append(max(level, 0.0) * (n - 1) / (n - s - 1))
+        risks.append(level * (n - 1) / (n - s - 1))
     return np.array(risks).reshape(counts.shape)
 
 

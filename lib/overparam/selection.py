@@ -106,7 +106,8 @@ class _ScoreLaw:
             total, slope = self.survivors(float(np.exp(log_t)), every)
             excess = np.log(total / s) if total > 0 else -np.inf
             low, high = (log_t, high) if excess > 0 else (low, log_t)
-            step = excess * total / slope if slope > 0 and total > 0 else -1.0
+            # In a gap between the scores the slope vanishes; the bracket takes over.
+            step = excess * total / slope if slope > _TINY and total > 0 else -1.0
             if abs(step) < 1e-14:
                 return float(np.exp(log_t))
             following = log_t + step
