@@ -1,0 +1,198 @@
+"""The book's part of the Sphinx build.
+
+Before pages are read, stale chapters are executed and all outputs are handed
+to MyST-NB, so that the build itself executes nothing. Two directives show the
+evidence: ``{evidence}`` at a statement, ``{ledger}`` for the whole book.
+"""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import SphinxError
+from sphinx.transforms import SphinxTransform
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from bookkit import checks, execution, ledger, lint, toolchain
+from bookkit.chapters import Book, Chapter
+from bookkit.evidence import Claim, Evidence
+
+logger = logging.getLogger(__name__)
+
+
+class BookError(SphinxError):
+    """A chapter that does not execute."""
+
+    category = "A chapter failed"
+
+
+def show_repository(_: Sphinx, config: Config) -> None:
+    """Add the buttons that lead to the repository, once its address is set."""
+    options = config.html_theme_options
+    if options.get("repository_url"):
+        for button in ("repository", "issues", "edit_page"):
+            options[f"use_{button}_button"] = True
+
+
+def prepare(app: Sphinx) -> None:
+    """Execute what is stale, check it, and hand all outputs to MyST-NB."""
+    book = _book(app.env)
+    try:
+        execution.execute_stale(book.chapters, say=lambda line: logger.info("bookkit: %s", line))
+    except execution.ChapterError as error:
+        raise BookError(str(error)) from None
+    evidence = execution.book_evidence(book)
+    app.env.bookkit_evidence = evidence  # type: ignore[attr-defined]
+    labels = checks.labels(book)
+    problems = checks.check_budget(evidence)
+    for page in book.pages:
+        problems += lint.check_source(page)
+    for chapter in book.chapters:
+        execution.publish(chapter, app)
+        problems += checks.check_outputs(chapter, labels)
+    for problem in problems:
+        logger.warning("%s", problem, type="bookkit", subtype=problem.rule)
+
+
+def depend_on_outputs(app: Sphinx, docname: str, _: list[str]) -> None:
+    """Make a page out of date when its chapter has been executed again."""
+    chapter = _chapter(app.env, docname)
+    if chapter.executed.exists():
+        _depend(app.env, chapter.executed)
+
+
+def offer_notebook(
+    app: Sphinx, page: str, _: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Put the executed notebook of a chapter into the download menu of its page."""
+    chapter = _chapter(app.env, page)
+    if doctree is not None and chapter.executed.exists():
+        target = Path(app.outdir, "_sources", f"{page}.ipynb")
+        toolchain.write_notebook(execution.outputs(chapter), target)
+        # The theme looks for this entry when it makes the menu.
+        context["ipynb_source"] = f"{page}.ipynb"
+
+
+def warn_again(app: Sphinx, _: Exception | None) -> None:
+    """After a build with warnings, make the next one read all pages again.
+
+    Sphinx reads only pages that changed, so that a warning that fails one build would be
+    missing from the next.
+    """
+    if app._warncount:  # noqa: SLF001 - the status code is set only later
+        Path(app.doctreedir, "environment.pickle").unlink(missing_ok=True)
+
+
+class checks_node(nodes.General, nodes.Element):  # noqa: N801 - a docutils node
+    """Stands for the checks of a statement until its label is known."""
+
+
+class EvidenceDirective(SphinxDirective):
+    """How a statement is established, and what checked it."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {
+        "function": directives.unchanged_required,
+        "figure": directives.unchanged_required,
+        "source": directives.unchanged_required,
+    }
+
+    def run(self) -> list[nodes.Node]:
+        """Show the status and the links; the checks come later."""
+        # Any chapter may check any statement.
+        _depend(self.env, *(chapter.executed for chapter in _book(self.env).chapters))
+        box = nodes.container(classes=["bookkit-evidence"])
+        line = ledger.status_line(self.arguments[0], self.options)
+        self.state.nested_parse(StringList([line], self.env.docname), self.content_offset, box)
+        box += checks_node()
+        return [box]
+
+
+class ShowChecks(SphinxTransform):
+    """Put the checks of each statement into its evidence block."""
+
+    default_priority = 400
+
+    def apply(self, **_: Any) -> None:
+        """Replace the stand-ins in one document."""
+        for node in list(self.document.findall(checks_node)):
+            label = _enclosing_label(node)
+            items = nodes.bullet_list(classes=["bookkit-checks"])
+            for claim in _claims(self.env).get(label, ()):
+                paragraph = nodes.paragraph()
+                paragraph += nodes.Text(ledger.check_line(claim))
+                items += nodes.list_item("", paragraph)
+            node.replace_self([items] if items.children else [])
+
+
+class LedgerDirective(SphinxDirective):
+    """The table of all statements and their checks."""
+
+    def run(self) -> list[nodes.Node]:
+        """Generate the ledger from the sources and the executed chapters."""
+        chapters = _book(self.env).chapters
+        _depend(self.env, *(c.path for c in chapters), *(c.executed for c in chapters))
+        box = nodes.container(classes=["bookkit-ledger"])
+        lines = ledger.lines(chapters, _evidence(self.env))
+        self.state.nested_parse(StringList(lines, self.env.docname), self.content_offset, box)
+        return [box]
+
+
+def _book(env: BuildEnvironment) -> Book:
+    return Book(Path(env.srcdir))
+
+
+def _chapter(env: BuildEnvironment, docname: str) -> Chapter:
+    """Return the page as a chapter, whether or not it is a notebook."""
+    return Chapter(_book(env), Path(env.srcdir, f"{docname}.md"))
+
+
+def _depend(env: BuildEnvironment, *files: Path) -> None:
+    """Make the current page out of date whenever one of the files changes."""
+    for file in files:
+        env.note_dependency(str(file.relative_to(env.srcdir)))
+
+
+def _enclosing_label(node: nodes.Node) -> str:
+    """Label of the statement around a node; empty if there is none."""
+    while node.parent is not None:
+        node = node.parent
+        if isinstance(node, nodes.Element) and "realtype" in node:
+            return str(node["label"])
+    return ""
+
+
+def _evidence(env: BuildEnvironment) -> dict[str, Evidence]:
+    """Return the evidence that `prepare` collected, by chapter."""
+    evidence: dict[str, Evidence] = env.bookkit_evidence  # type: ignore[attr-defined]
+    return evidence
+
+
+def _claims(env: BuildEnvironment) -> dict[str, list[Claim]]:
+    by_label: dict[str, list[Claim]] = {}
+    for part in _evidence(env).values():
+        for claim in part.claims:
+            by_label.setdefault(claim.label, []).append(claim)
+    return by_label
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension with Sphinx."""
+    app.connect("config-inited", show_repository)
+    # After MyST-NB, which reads its settings in the same event.
+    app.connect("builder-inited", prepare, priority=900)
+    app.connect("source-read", depend_on_outputs)
+    # Before the theme, which makes its menus in the same event.
+    app.connect("html-page-context", offer_notebook, priority=100)
+    app.connect("build-finished", warn_again)
+    app.add_node(checks_node)
+    app.add_directive("evidence", EvidenceDirective)
+    app.add_directive("ledger", LedgerDirective)
+    app.add_transform(ShowChecks)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
