@@ -79,6 +79,20 @@ def offer_notebook(
         context["ipynb_source"] = f"{page}.ipynb"
 
 
+def drop_thebe(
+    _: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: nodes.document | None
+) -> None:
+    """Leave out the scripts for live cells, which no page uses.
+
+    Jupyter Book adds them twice, so that the second declaration is an error in the console.
+    """
+    context["script_files"] = [
+        script
+        for script in context.get("script_files", ())
+        if "thebe" not in f"{script} {getattr(script, 'attributes', '')}".lower()
+    ]
+
+
 def warn_again(app: Sphinx, _: Exception | None) -> None:
     """After a build with warnings, make the next one read all pages again.
 
@@ -190,6 +204,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", depend_on_outputs)
     # Before the theme, which makes its menus in the same event.
     app.connect("html-page-context", offer_notebook, priority=100)
+    app.connect("html-page-context", drop_thebe)
     app.connect("build-finished", warn_again)
     app.add_node(checks_node)
     app.add_directive("evidence", EvidenceDirective)

@@ -45,7 +45,8 @@ def pruned_risk(law: CoordinateLaw, keep: ArrayLike, rule: Rule) -> Array:
 
     Notes
     -----
-    All terms are positive: no cancellation. A curve costs a few sweeps over the spectrum for each
+    What is removed and what is kept enter by their own squared errors, so that nothing of the size
+    of the dense risk cancels near n = p. A curve costs a few sweeps over the spectrum for each
     keep fraction; `SiPPRule` multiplies that by the 48 nodes of a quadrature over its extreme value
     (128 for samples below 10). Without any randomness in the fit (no noise, p < n) the threshold is
     found by sorting.
@@ -95,6 +96,11 @@ def pruned_training_loss(law: CoordinateLaw, keep: ArrayLike, rule: Rule) -> Arr
     ------
     ValueError
         As `pruned_risk`.
+
+    Notes
+    -----
+    Near ``keep=1`` the loss itself is tiny and loses digits: at p = 200,000 the relative error is
+    2e-3 with one weight removed, and invisible from twenty on.
 
     Examples
     --------
