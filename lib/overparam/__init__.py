@@ -4,7 +4,7 @@ Read the modules in this order: `problem` (the population), `effective_ridge` (t
 `law` (the theorem), `compressed_spectrum` and `curves` (many sample sizes at once), `exact`
 (finite-sample formulas), `least_squares`, `simulation` and `width_sweep` (the experiment),
 `pruning`, `selection` and `pruned_law` (what pruning does), `retraining`, `random_features`
-(nonlinear features) and `estimation` (from data alone).
+(nonlinear features), `estimation` and `planning` (from data alone).
 
 Names are imported on first use (PEP 562), so a program loads only the modules it needs.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from overparam.exact import exact_risk
     from overparam.law import CoordinateLaw, min_norm_law, ridge_law
     from overparam.least_squares import fit
+    from overparam.planning import Option, Plan, plan
     from overparam.problem import LinearGaussianProblem
     from overparam.pruned_law import pruned_risk, pruned_risk_monte_carlo, pruned_training_loss
     from overparam.pruning import SiPPRule, prune
@@ -35,6 +36,8 @@ _HOME = {
     "EffectiveRidge": "effective_ridge",
     "LinearGaussianProblem": "problem",
     "MonteCarlo": "simulation",
+    "Option": "planning",
+    "Plan": "planning",
     "PlugInLaw": "estimation",
     "RandomFeatures": "random_features",
     "RiskCurve": "curves",
@@ -45,6 +48,7 @@ _HOME = {
     "fit": "least_squares",
     "leave_one_out_errors": "estimation",
     "min_norm_law": "law",
+    "plan": "planning",
     "prune": "pruning",
     "pruned_risk": "pruned_law",
     "pruned_risk_monte_carlo": "pruned_law",
@@ -64,6 +68,8 @@ __all__ = [
     "EffectiveRidge",
     "LinearGaussianProblem",
     "MonteCarlo",
+    "Option",
+    "Plan",
     "PlugInLaw",
     "RandomFeatures",
     "RiskCurve",
@@ -74,6 +80,7 @@ __all__ = [
     "fit",
     "leave_one_out_errors",
     "min_norm_law",
+    "plan",
     "prune",
     "pruned_risk",
     "pruned_risk_monte_carlo",
