@@ -125,7 +125,8 @@ class _ScoreLaw:
         for factor, weight in zip(self.factors, self.factor_weights, strict=True):
             above, below = _standardized(self.mean[part], self.std[part], t / factor)
             high, low = _density(above), _density(below)
-            tail, inside = ndtr(-above) + ndtr(below), ndtr(above) - ndtr(below)
+            lower = ndtr(below)
+            tail, inside = ndtr(-above) + lower, ndtr(above) - lower
             edge = above * high - below * low
             pieces.append(weight * np.array([tail, high - low, tail + edge, inside, inside - edge]))
         tail, first, second, inside, rest = np.sum(pieces, axis=0)
