@@ -148,8 +148,8 @@ def claim_close(
     --------
     >>> claim_close("prop-sum", 0.1 + 0.2, 0.3, what="a sum of tenths")
     """
-    if not (rtol > 0 and atol >= 0):
-        raise ValueError(f"need `rtol` > 0 and `atol` >= 0, got {rtol} and {atol}")
+    if not (0 < rtol < 1 and 0 <= atol < np.inf):
+        raise ValueError(f"need 0 < `rtol` < 1 and a finite `atol` >= 0, got {rtol} and {atol}")
     one, two = _broadcast(first=first, second=second)
     size = np.maximum(np.maximum(np.abs(one), np.abs(two)), atol / rtol)
     # Numbers that are not finite fail the claim below; no warning is needed.

@@ -35,6 +35,7 @@ from overparam._validation import Array, count, nonnegative_array, nonnegative_n
 BLOCK = 8192
 _MAX_SWEEPS = 60
 _ROUNDING = 2.0**-51
+_TINY = 2.0**-1022  # the least number that has all its digits
 _LONGEST_STEP = 700.0  # exp of more overflows
 
 
@@ -115,6 +116,10 @@ def solve_effective_ridge(
     scale = ldexp(0.5, frexp(max(float(array.max()), penalty))[1])
     if scale != 1:
         array, penalty = array / scale, penalty / scale
+    if n >= rank and penalty < _TINY:
+        raise reject(
+            "penalty", penalty * scale, "must be at least 1e-307 of the variances", "Raise it."
+        )
     if np.count_nonzero(array) < rank:
         raise reject(
             "variances", variances, "must span less than 1e308", "Drop the features below that."
@@ -131,7 +136,7 @@ def solve_effective_ridge(
             raise reject("start", start, "must be positive", "Leave it out.")
     mu, certificate, sweeps = _iterate(head, tail, mu, surplus, deficit)
     value = mu * scale
-    if not (isfinite(value) and value > 0):
+    if not (isfinite(value) and value >= _TINY):
         raise reject("variances", variances, "must have a root in float64", "Rescale them.")
     return EffectiveRidge(value, certificate, sweeps)
 

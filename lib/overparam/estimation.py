@@ -18,6 +18,9 @@ from scipy.linalg import svd
 from overparam._validation import Array, real_array, reject
 from overparam.pruning import Rule, check_rule, kept_count, prune
 
+_LEAST_ROOM = 1e-8  # one minus the leverage of a sample
+_LARGEST = 1e100
+
 
 @dataclass(frozen=True)
 class PlugInLaw:
@@ -144,8 +147,15 @@ def leave_one_out_errors(
     if p > n:
         multipliers = (inverse.T @ beta) / np.sum(inverse**2, axis=0)
     else:
-        leverage = np.sum(design * inverse.T, axis=1)
-        multipliers = (target - design @ beta) / (1 - leverage)
+        room = 1 - np.sum(design * inverse.T, axis=1)
+        if room.min() <= _LEAST_ROOM:
+            raise reject(
+                "features",
+                design,
+                "must keep full rank without any one sample",
+                "Drop features that only one sample has.",
+            )
+        multipliers = (target - design @ beta) / room
     errors = np.empty((n, *counts.shape))
     squares = np.sum(design**2, axis=0)
     for i, row in enumerate(design):
@@ -189,6 +199,10 @@ def _sample(features: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
             "features.shape", design.shape, "must not be (p, p) or (p + 1, p), nor below 3 rows",
             "Use another number of features: the risk is infinite here.",
         )  # fmt: skip
+    for name, array in (("features", design), ("labels", target)):
+        if array.any() and not 1 / _LARGEST < np.abs(array).max() < _LARGEST:
+            rule = f"must have its largest entry between 1/{_LARGEST:g} and {_LARGEST:g}"
+            raise reject(name, array, rule, "Change the units.")
     if np.ptp(target) == 0:
         raise reject("labels", target, "must not all be equal", "There is nothing to learn.")
     return design, target

@@ -48,6 +48,10 @@ class CoordinateLaw:
     effective_ridge: float
     risk: float
 
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.risk):
+            raise reject("problem", self.problem, "must have a finite risk", "Rescale the labels.")
+
     @property
     def xi(self) -> float:
         r"""Inverse effective ridge :math:`\xi = 1/\mu`; inf for p < n without penalty."""
@@ -60,6 +64,12 @@ class CoordinateLaw:
         if self.effective_ridge == 0:
             return (eigenvalues > 0).astype(np.float64)
         return eigenvalues / (eigenvalues + self.effective_ridge)
+
+    @cached_property
+    def complement(self) -> Array:
+        r"""What shrinkage takes away, :math:`1 - \zeta_i` without cancellation, shape (p,)."""
+        eigenvalues, mu = self.problem.eigenvalues, self.effective_ridge
+        return (eigenvalues == 0).astype(np.float64) if mu == 0 else mu / (eigenvalues + mu)
 
     @cached_property
     def mean(self) -> Array:

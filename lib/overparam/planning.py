@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import svd
+from scipy.linalg import helmert, svd
 
 from overparam._validation import Array, count, generator, real_array, reject
 from overparam.estimation import estimate_law
@@ -288,7 +288,7 @@ def _width_warnings(design: Array, target: Array, dense: Array) -> list[str]:
     if abs(p - n) < 0.1 * n:
         return [f"Width {p} is close to the {n} samples, where the risk peaks and varies wildly."]
     # Orthonormal contrasts remove the intercept; sums over samples do not see the rotation.
-    contrasts = np.linalg.qr(np.eye(n, k=-1) + (np.arange(n) == 0))[0][:, 1:].T
+    contrasts = helmert(n)
     try:
         generalized = estimate_law(contrasts @ design, contrasts @ target).risk
     except ValueError:

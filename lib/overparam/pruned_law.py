@@ -203,7 +203,7 @@ def _removed_sums(law: CoordinateLaw, s: int, rule: Rule) -> _RemovedSums:
     for part, moments in survival(law, s, rule):
         variances, beta = problem.variances[part], problem.coefficients[part]
         mean, std = law.mean[part], law.std[part]
-        lost = beta - mean
+        lost = beta * law.complement[part]
         d0, d1, d2 = moments.removed
         first = mean * d0 + std * d1
         second = mean**2 * d0 + 2 * mean * std * d1 + std**2 * d2

@@ -148,7 +148,7 @@ def _expected_sums(law: CoordinateLaw, s: int, rule: Rule) -> list[float]:
         root, beta = np.sqrt(problem.variances[part]), problem.coefficients[part]
         shrinkage, present = law.shrinkage[part], root > 0
         # mu beta_hat / lambda = (1 - zeta) beta_hat / zeta, but zeta cancels: it may be tiny.
-        complement = np.where(present, 1 - shrinkage, 0.0)
+        complement = np.where(present, law.complement[part], 0.0)
         signal: _Field = (root * beta, np.zeros(beta.size))
         error: _Field = (-complement * root * beta, shrinkage * std)
         pull: _Field = (complement * root * beta, complement * std)

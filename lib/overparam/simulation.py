@@ -143,7 +143,8 @@ def simulate(
     workers = effective_n_jobs(n_jobs)
     size = replicates if workers == 1 else max(1, replicates // (8 * workers))
     chunks = [streams[begin : begin + size] for begin in range(0, replicates, size)]
-    results = Parallel(n_jobs=n_jobs)(delayed(_run)(experiment, chunk) for chunk in chunks)
+    with threadpool_limits(1):  # workers that are threads share this limit
+        results = Parallel(n_jobs=n_jobs)(delayed(_run)(experiment, chunk) for chunk in chunks)
     samples = [sample for result in results for sample in result]
     return MonteCarlo(real_array("experiment(rng)", samples, (1, 2, 3, 4)))
 

@@ -102,8 +102,10 @@ def test_close(capsys):
     bookkit.claim_close("eq-a", [1.0, 0.0], [1.0, 1e-12], what="two routes", atol=1e-11)
     with pytest.raises(bookkit.ClaimError, match="nan"):
         bookkit.claim_close("eq-a", np.nan, np.nan, what="two routes")
-    with pytest.raises(ValueError, match="need `rtol` > 0"):
+    with pytest.raises(ValueError, match="need 0 < `rtol` < 1"):
         bookkit.claim_close("eq-a", 1, 1, what="two routes", rtol=0)
+    with pytest.raises(ValueError, match="need 0 < `rtol` < 1"):
+        bookkit.claim_close("eq-a", 1.0, -5.0, what="two routes", rtol=2.0)
 
 
 X, Y = sympy.symbols("x y", positive=True)

@@ -313,3 +313,8 @@ def test_no_variance_leaves_the_penalty() -> None:
 def test_spectrum_beyond_float64_is_refused() -> None:
     with pytest.raises(ValueError, match="`variances` must span less than 1e308"):
         solve_effective_ridge([1e200, 1e-200], 1)
+
+
+def test_penalty_that_vanishes_beside_the_variances_is_refused() -> None:
+    with pytest.raises(ValueError, match="`penalty` must be at least 1e-307 of the variances"):
+        solve_effective_ridge([1e300] * 5, 10, 1e-300)

@@ -152,3 +152,13 @@ def test_full_covariance_is_refused() -> None:
     law = min_norm_law(LinearGaussianProblem(np.eye(4), np.ones(4), 1.0), 2)
     with pytest.raises(ValueError, match=r"must be one-dimensional .* pruned_risk_monte_carlo"):
         pruned_risk(law, 0.5, "magnitude")
+
+
+@pytest.mark.parametrize("small", [1e-6, 1e-12, 1e-15])
+def test_nothing_pruned_across_a_gap(small: float) -> None:
+    """Where shrinkage is 1 to the last digit, its complement still has all of its own."""
+    problem = LinearGaussianProblem(
+        np.repeat([1.0, small], [5, 100]), np.repeat([1.0, 0.0], [5, 100]), 0.0
+    )
+    law = min_norm_law(problem, 50)
+    assert float(pruned_risk(law, 1.0, "magnitude")) == pytest.approx(law.risk, rel=1e-10)

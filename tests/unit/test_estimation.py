@@ -63,3 +63,19 @@ def test_plug_in_is_consistent(p: int) -> None:
 def test_refused(features: np.ndarray, labels: list, keywords: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         leave_one_out_errors(features, labels, **keywords)
+
+
+def test_leverage_one_is_refused() -> None:
+    features = np.random.default_rng(0).standard_normal((12, 3))
+    features[:, 2] = np.arange(12) == 5
+    with pytest.raises(ValueError, match="must keep full rank without any one sample"):
+        leave_one_out_errors(features, np.arange(12.0))
+
+
+@pytest.mark.parametrize("scale", [1e160, 1e-170])
+def test_extreme_units_are_refused(scale: float) -> None:
+    features = np.random.default_rng(0).standard_normal((6, 12))
+    with pytest.raises(ValueError, match="`features` must have its largest entry between"):
+        estimate_law(features * scale, np.arange(6.0))
+    with pytest.raises(ValueError, match="`labels` must have its largest entry between"):
+        estimate_law(features, np.arange(6.0) * scale)

@@ -161,3 +161,11 @@ def test_refused(changed: dict[str, Any], message: str) -> None:
     arguments = {"features": X, "labels": Y, "keep": 0.1} | changed
     with pytest.raises(ValueError, match=message):
         plan(**arguments)
+
+
+def test_warnings_do_not_depend_on_the_intercept() -> None:
+    problem = LinearGaussianProblem(np.ones(200), np.full(200, 0.1), 0.1)
+    for seed in range(3):
+        features, labels = problem.sample(100, np.random.default_rng(seed))
+        shifted = warned(features, labels + 100, 0.1, widths=[200])
+        assert shifted == warned(features, labels, 0.1, widths=[200])

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from joblib import parallel_config
+from threadpoolctl import threadpool_info
 
 from overparam import LinearGaussianProblem, MonteCarlo, fit, simulate, simulate_risks, width_sweep
 
@@ -102,3 +104,16 @@ def test_min_norm_fit_interpolates_in_the_row_space() -> None:
     np.testing.assert_allclose(features @ beta, labels, rtol=1e-12)
     off_row_space = beta - features.T @ np.linalg.solve(features @ features.T, features @ beta)
     assert np.abs(off_row_space).max() < 1e-12
+
+
+def test_threads_share_one_limit_and_give_it_back() -> None:
+    """Under the threading backend the limit is process-wide: set before, restored after."""
+
+    def threads(_: np.random.Generator) -> float:
+        return max(pool["num_threads"] for pool in threadpool_info())
+
+    before = [pool["num_threads"] for pool in threadpool_info()]
+    with parallel_config("threading"):
+        inside = simulate(threads, 16, seed=0, n_jobs=4).samples
+    assert np.all(inside == 1)
+    assert [pool["num_threads"] for pool in threadpool_info()] == before
