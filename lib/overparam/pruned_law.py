@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from overparam._validation import Array, count, generator
+from overparam._validation import Array, count, generator, reject
 from overparam.law import CoordinateLaw
 from overparam.pruning import Rule, check_rule, kept_count, prune
 from overparam.selection import check_independent, survival
@@ -165,6 +165,8 @@ def pruned_risk_monte_carlo(
     >>> bool(abs(result.z_score(2.267)) < 5)
     True
     """
+    if not isinstance(law, CoordinateLaw):
+        raise reject("law", law, "must be a CoordinateLaw", "Make one with min_norm_law.")
     problem = law.problem
     check_rule(rule)
     rng = generator(rng)

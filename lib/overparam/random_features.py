@@ -65,6 +65,10 @@ class RandomFeatures:
             )
         if not np.all(np.any(weights != 0, axis=1)):
             raise reject("weights", weights, "must have no zero row", "Drop constant features.")
+        if self.activation is not None and not callable(self.activation):
+            raise reject(
+                "activation", self.activation, "must be callable", "Pass None for the ReLU."
+            )
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "teacher", teacher)
         noise = nonnegative_number("noise_variance", self.noise_variance)

@@ -49,6 +49,11 @@ def test_fit_behaves_like_the_equivalent_problem(p: int, bias: float) -> None:
     assert abs(result.mean - law.risk) < 5.45 * result.standard_error + bias * law.risk
 
 
+def test_activation_by_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="`activation` must be callable"):
+        RandomFeatures(np.eye(2), np.ones(2), 0.0, "relu")
+
+
 def test_zero_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="`weights` must have no zero row"):
         RandomFeatures(np.zeros((2, 3)), np.ones(3), 0.0)
