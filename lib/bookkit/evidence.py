@@ -83,22 +83,31 @@ class Figure:
         The plotted numbers by name; columns may differ in length.
     monte_carlo
         Monte Carlo columns, each with the name of its standard error.
+    chaotic
+        Those of them that no two machines compute alike.
     """
 
     slug: str
     columns: Mapping[str, list[float]]
     monte_carlo: Mapping[str, str] = field(default_factory=dict)
+    chaotic: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        return cls(data["slug"], dict(data["columns"]), data["monte_carlo"])
+        columns = dict(data["columns"])
+        return cls(data["slug"], columns, data["monte_carlo"], tuple(data.get("chaotic", ())))
 
     def to_json(self) -> dict[str, Any]:
         """Return what is stored in a notebook."""
         # Columns as pairs: notebooks do not keep the order of a mapping.
         columns = [[name, values] for name, values in self.columns.items()]
-        return {"slug": self.slug, "columns": columns, "monte_carlo": dict(self.monte_carlo)}
+        return {
+            "slug": self.slug,
+            "columns": columns,
+            "monte_carlo": dict(self.monte_carlo),
+            "chaotic": list(self.chaotic),
+        }
 
 
 @dataclass(frozen=True)

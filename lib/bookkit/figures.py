@@ -20,6 +20,7 @@ def record(
     columns: Mapping[str, ArrayLike],
     *,
     monte_carlo: Mapping[str, str] | None = None,
+    chaotic: Mapping[str, str] | None = None,
 ) -> None:
     """Show `fig` on the page as SVG and keep its numbers with it.
 
@@ -40,16 +41,22 @@ def record(
     monte_carlo
         For each column that is a Monte Carlo mean, the name of the column
         with its standard errors.
+    chaotic
+        The same for means over networks that were trained from several
+        seeds. Training amplifies rounding, so that another machine finds
+        other networks: such a column is compared with its baseline up to its
+        standard errors, and every other one up to rounding.
 
     Raises
     ------
     ValueError
-        If the slug, a column or an entry of `monte_carlo` breaks these rules.
+        If the slug, a column or an entry of `monte_carlo` or `chaotic` breaks
+        these rules.
     """
     import matplotlib as mpl
     from matplotlib import pyplot as plt
 
-    figure = _figure(slug, columns, monte_carlo or {})
+    figure = _figure(slug, columns, monte_carlo or {}, chaotic or {})
     picture = StringIO()
     # A fixed salt and no date make the file the same from run to run.
     with mpl.rc_context({"svg.hashsalt": slug}):
@@ -69,6 +76,7 @@ def _figure(
     slug: str,
     columns: Mapping[str, ArrayLike],
     monte_carlo: Mapping[str, str],
+    chaotic: Mapping[str, str],
 ) -> Figure:
     if not re.fullmatch(r"fig(-[a-z0-9]+)+", slug):
         raise ValueError(
@@ -77,11 +85,12 @@ def _figure(
     if not columns:
         raise ValueError(f"{slug}: `columns` is empty; pass every plotted number")
     data = {name: _column(slug, name, v) for name, v in columns.items()}
-    for mean, error in monte_carlo.items():
+    errors = {**monte_carlo, **chaotic}
+    for mean, error in errors.items():
         for name in (mean, error):
             if name not in data:
                 raise ValueError(
-                    f"{slug}: `monte_carlo` names {name!r}, which is not one "
+                    f"{slug}: `monte_carlo` or `chaotic` names {name!r}, which is not one "
                     f"of the columns {sorted(data)}"
                 )
         if len(data[mean]) != len(data[error]) or min(data[error]) < 0:
@@ -89,7 +98,7 @@ def _figure(
                 f"{slug}: column {error!r} must hold one standard error, "
                 f"zero or more, for each value of {mean!r}"
             )
-    return Figure(slug, data, dict(monte_carlo))
+    return Figure(slug, data, errors, tuple(chaotic))
 
 
 def _column(slug: str, name: str, values: ArrayLike) -> list[float]:

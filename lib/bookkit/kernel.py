@@ -18,7 +18,12 @@ def prepare(root: str) -> None:
     """Start watching which files below `root` are read; fix the threads."""
     # One thread for each kernel: chapters run side by side, and a sum split
     # over threads depends on their number in the last digits.
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    os.environ.update(
+        OMP_NUM_THREADS="1",
+        OPENBLAS_NUM_THREADS="1",
+        JAX_PLATFORMS="cpu",
+        XLA_FLAGS="--xla_cpu_multi_thread_eigen=false",
+    )
     base = Path(root)
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:

@@ -39,6 +39,36 @@ def test_a_changed_mean_is_measured_in_standard_errors(chapter):
     assert "new 4.0004 (0.0002 standard errors);" in problem
 
 
+def trained(means, errors):
+    columns = {"mean": list(means), "error": list(errors)}
+    return Figure("fig-one-line", columns, {"mean": "error"}, ("mean",))
+
+
+@pytest.mark.parametrize(
+    ("means", "errors", "problem"),
+    [
+        ((1.8, 4.0), (0.1, 0.2), ""),
+        ((1.0, 4.0), (0.1, 0.2), "column 'mean', row 0"),
+        ((2.0, 4.0), (0.1, 0.9), ""),
+        ((2.0, 4.0), (0.1, 1.1), "column 'error', row 1"),
+        ((2.0, 4.0), (0.1, 0.03), "column 'error', row 1"),
+    ],
+)
+def test_means_over_trained_networks_may_differ_by_their_errors(chapter, means, errors, problem):
+    baselines.write(chapter, (trained((2.0, 4.0), (0.1, 0.2)),))
+    found = baselines.compare(chapter, (trained(means, errors),))
+    assert len(found) == bool(problem)
+    assert problem in "".join(found)
+
+
+def test_what_is_not_declared_chaotic_may_not_differ(chapter):
+    committed = Figure("fig-one-line", {"mean": [2.0], "error": [0.1]}, {"mean": "error"})
+    baselines.write(chapter, (committed,))
+    changed = Figure("fig-one-line", {"mean": [2.01], "error": [0.1]}, {"mean": "error"})
+    (problem,) = baselines.compare(chapter, (changed,))
+    assert "(0.1 standard errors)" in problem
+
+
 def test_missing_and_orphan_baselines(chapter):
     other = Figure("fig-one-other", {"x": [1.0]})
     missing, orphan = baselines.compare(chapter, (other,))

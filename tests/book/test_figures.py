@@ -42,6 +42,7 @@ def test_record_shows_the_figure_with_its_numbers(shown):
         "slug": "fig-a-b2",
         "columns": [["x", [0.0, 1.0, 2.0]], ["mean", [third, 1.0]], ["error", [0.1, 0.2]]],
         "monte_carlo": {"mean": "error"},
+        "chaotic": [],
     }
     assert plt.get_fignums() == []
 
@@ -63,7 +64,7 @@ def test_pictures_are_the_same_on_every_run(shown):
         ("fig-a", {"x": []}, {}, "column 'x' must be a non-empty"),
         ("fig-a", {"x": [1, np.nan]}, {}, "column 'x' is nan at row 1"),
         ("fig-a", {"x": [np.inf]}, {}, "column 'x' is inf at row 0"),
-        ("fig-a", {"x": [1]}, {"x": "se"}, "`monte_carlo` names 'se'"),
+        ("fig-a", {"x": [1]}, {"x": "se"}, "`monte_carlo` or `chaotic` names 'se'"),
         ("fig-a", {"x": [1], "se": [1, 1]}, {"x": "se"}, "'se' must hold one standard error"),
         ("fig-a", {"x": [1], "se": [-1]}, {"x": "se"}, "'se' must hold one standard error"),
     ],

@@ -1,0 +1,1 @@
+"""Pruning of neural networks: pure functions over trees of arrays, in JAX."""
