@@ -1,6 +1,9 @@
 # make book    build the book (the first time: set up everything it needs)
 # make test    run every check of the project
 # make serve   build the book and show it at http://localhost:8000
+# make pdf     print the book to one document (needs Chromium)
+# make notebooks  all notebooks and the library in one archive
+# make benchmarks measure the speed of the library beside other ways
 # make figures make the figure baselines those of the executed chapters
 # make lint    check form and types, and the sources of the chapters
 # make clean   remove everything that was generated, except .venv
@@ -12,7 +15,7 @@ JOBS ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: book test serve figures lint clean pages
+.PHONY: book test serve pdf notebooks benchmarks figures lint clean pages
 
 book: pages
 	@echo "The book is at file://$(CURDIR)/_build/html/index.html"
@@ -28,6 +31,15 @@ test: lint
 
 serve: book
 	$(BIN)/python -m http.server --directory _build/html 8000
+
+pdf: pages
+	$(BIN)/python -m bookkit pdf
+
+notebooks: $(INSTALLED)
+	$(BIN)/python -m bookkit pack
+
+benchmarks: $(INSTALLED)
+	$(BIN)/python benchmarks/run.py
 
 figures: $(INSTALLED)
 	$(BIN)/python -m bookkit figures

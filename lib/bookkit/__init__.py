@@ -1,7 +1,8 @@
 """The evidence machinery of the book: figures with data, claims with checks.
 
-A chapter uses five names: `seed` for randomness, `record` for figures, and
-`claim`, `claim_close`, `claim_identity` for statements; `bookkit.style` holds
+A chapter uses six names: `seed` for randomness, `results` for committed runs,
+`record` for figures, and `claim`, `claim_close`, `claim_identity` for
+statements; `bookkit.style` holds
 the look of the figures. Everything else here executes the chapters, checks
 them and builds the pages.
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bookkit.claims import ClaimError, claim, claim_close
+    from bookkit.committed import results
     from bookkit.figures import record
     from bookkit.identities import claim_identity
     from bookkit.randomness import seed
@@ -24,6 +26,7 @@ __all__ = [
     "claim_close",
     "claim_identity",
     "record",
+    "results",
     "seed",
 ]
 
@@ -35,6 +38,7 @@ _HOME = {
     "claim_close": "claims",
     "claim_identity": "identities",
     "record": "figures",
+    "results": "committed",
     "seed": "randomness",
 }
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bookkit import baselines, execution, lint, toolchain
+from bookkit import baselines, editions, execution, lint, pdf, toolchain
 from bookkit.chapters import Book, Chapter
 
 DESCRIPTION = """\
@@ -13,6 +13,8 @@ commands:
   figures   make the figure baselines those of the executed chapters
   lint      check the sources of all pages, without executing them
   export    write chapters as Jupyter notebooks to the folder notebooks/
+  pdf       print the built pages to one document, _build/pdf/book.pdf
+  pack      write all notebooks and the library to notebooks/notebooks.zip
 """
 
 
@@ -28,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         "figures": _figures,
         "lint": _lint,
         "export": _export,
+        "pack": _pack,
+        "pdf": _pdf,
     }
     parser.add_argument("command", choices=commands)
     parser.add_argument("chapter", nargs="*", help="such as 05-the-law")
@@ -76,6 +80,16 @@ def _export(chapters: list[Chapter]) -> int:
         path = chapter.book.root / "notebooks" / f"{chapter.stem}.ipynb"
         toolchain.write_notebook(chapter.notebook, path)
         _say(str(path))
+    return 0
+
+
+def _pack(chapters: list[Chapter]) -> int:
+    _say(str(editions.pack_notebooks(chapters[0].book)))
+    return 0
+
+
+def _pdf(chapters: list[Chapter]) -> int:
+    _say(str(pdf.print_book(chapters[0].book)))
     return 0
 
 

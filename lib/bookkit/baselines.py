@@ -5,6 +5,7 @@ column for each recorded column; shorter columns end in empty fields.
 """
 
 import csv
+from io import StringIO
 from itertools import zip_longest
 from math import hypot
 from pathlib import Path
@@ -56,15 +57,21 @@ def write(chapter: Chapter, figures: tuple[Figure, ...]) -> list[str]:
         if not path.exists() or _difference(figure, _read(path)):
             verb = "changed" if path.exists() else "added"
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("w", encoding="utf-8", newline="") as stream:
-                rows = csv.writer(stream, lineterminator="\n")
-                rows.writerow(figure.columns)
-                rows.writerows(zip_longest(*figure.columns.values()))
+            path.write_text(table(figure), encoding="utf-8", newline="")
             changes.append(f"{verb} {path.relative_to(chapter.book.root)}")
     for path in _orphans(chapter, figures):
         path.unlink()
         changes.append(f"removed {path.relative_to(chapter.book.root)}")
     return changes
+
+
+def table(figure: Figure) -> str:
+    """Return the numbers of a figure as CSV."""
+    stream = StringIO()
+    rows = csv.writer(stream, lineterminator="\n")
+    rows.writerow(figure.columns)
+    rows.writerows(zip_longest(*figure.columns.values()))
+    return stream.getvalue()
 
 
 def without_chapter(book: Book) -> list[str]:

@@ -84,6 +84,12 @@ class Chapter:
         return re.sub(r"^\d+-", "", self.stem)
 
     @property
+    def number(self) -> int | None:
+        """Number of the chapter; None for a page without one."""
+        match = re.match(r"\d+", self.stem)
+        return int(match[0]) if match else None
+
+    @property
     def executed(self) -> Path:
         """Where the executed notebook is kept."""
         return self.book.root / "_build" / "executed" / f"{self.stem}.ipynb"

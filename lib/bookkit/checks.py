@@ -8,7 +8,8 @@ from bookkit import baselines
 from bookkit.chapters import Book, Cell, Chapter
 from bookkit.claims import BUDGET
 from bookkit.evidence import FIGURE_MIME, Evidence
-from bookkit.execution import outputs
+from bookkit.execution import outputs, processor_seconds
+from bookkit.kernel import SECONDS
 from bookkit.lint import Problem, check_source
 
 # Every way of labelling something in MyST Markdown.
@@ -22,7 +23,11 @@ _LABEL: Final = re.compile(
 def check(chapter: Chapter) -> list[str]:
     """Return everything that is wrong with an executed chapter."""
     figures = Evidence.from_cells(outputs(chapter).cells).figures
-    problems = [*check_source(chapter), *check_outputs(chapter, labels(chapter.book))]
+    problems = [
+        *check_source(chapter),
+        *check_outputs(chapter, labels(chapter.book)),
+        *check_cost(chapter),
+    ]
     return [*(str(problem) for problem in problems), *baselines.compare(chapter, figures)]
 
 
@@ -46,6 +51,18 @@ def check_outputs(chapter: Chapter, known: set[str]) -> list[Problem]:
     return [*problems, *_check_claims(chapter, evidence, known)]
 
 
+def check_cost(chapter: Chapter) -> list[Problem]:
+    """Return a problem if an executed chapter costs more time than it may."""
+    spent = processor_seconds(chapter)
+    if spent <= SECONDS:
+        return []
+    advice = (
+        f"its execution took {spent:.0f} seconds of a processor, at most {SECONDS} are allowed: "
+        "compute less, or read committed results with bookkit.results"
+    )
+    return [Problem(chapter.stem, "chapter-cost", advice)]
+
+
 def check_budget(evidence: Mapping[str, Evidence]) -> list[Problem]:
     """Return a problem if the book makes more comparisons than it may."""
     total = sum(
@@ -65,13 +82,12 @@ def check_budget(evidence: Mapping[str, Evidence]) -> list[Problem]:
 
 def labels(book: Book) -> set[str]:
     """Return everything that is labelled in the sources of the book."""
-    return {
-        label
-        for page in book.pages
-        for groups in _LABEL.findall(page.text)
-        for label in groups
-        if label
-    }
+    return {label for page in book.pages for label in labels_of(page)}
+
+
+def labels_of(page: Chapter) -> set[str]:
+    """Return everything that is labelled in the source of a page."""
+    return {label for groups in _LABEL.findall(page.text) for label in groups if label}
 
 
 def _check_output(cell: Cell, output: Any, place: str) -> Iterator[Problem]:

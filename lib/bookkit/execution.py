@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from copy import deepcopy
 from pathlib import Path
@@ -39,7 +39,7 @@ def is_fresh(chapter: Chapter) -> bool:
     """Return whether the executed notebook is what execution would give."""
     if not chapter.executed.exists():
         return False
-    record = toolchain.load_notebook(chapter.executed).metadata["bookkit"]
+    record = _record(chapter)
     return all(record.get(key) == value for key, value in _inputs(chapter).items()) and all(
         _digest(chapter.book.root / name) == digest for name, digest in record["files"].items()
     )
@@ -78,13 +78,14 @@ def execute(chapter: Chapter) -> None:
         cell.execution_count = number
         cell.metadata.pop("execution", None)
     executed.cells = cells
+    found = probe.outputs[0].data[PROBE_MIME]
     executed.metadata["bookkit"] = {
         **_inputs(chapter),
         "files": {
-            _portable(Path(file), chapter.book.root): _digest(Path(file))
-            for file in probe.outputs[0].data[PROBE_MIME]["files"]
+            _portable(Path(file), chapter.book.root): _digest(Path(file)) for file in found["files"]
         },
         "seconds": round(seconds, 1),
+        "processor_seconds": found["processor_seconds"],
     }
     toolchain.write_notebook(executed, chapter.executed)
 
@@ -153,8 +154,17 @@ def evidence(chapter: Chapter) -> Evidence:
 
 def seconds(chapter: Chapter) -> float:
     """Return how long the execution of a chapter took."""
-    record = toolchain.load_notebook(chapter.executed).metadata["bookkit"]
-    return float(record["seconds"])
+    return float(_record(chapter)["seconds"])
+
+
+def processor_seconds(chapter: Chapter) -> float:
+    """Return how long a processor was busy with the execution of a chapter."""
+    return float(_record(chapter)["processor_seconds"])
+
+
+def _record(chapter: Chapter) -> Mapping[str, Any]:
+    record: Mapping[str, Any] = toolchain.load_notebook(chapter.executed).metadata["bookkit"]
+    return record
 
 
 def publish(chapter: Chapter, app: "Sphinx") -> None:

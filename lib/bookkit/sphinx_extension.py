@@ -19,8 +19,9 @@ from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from bookkit import checks, execution, ledger, lint, toolchain
+from bookkit import checks, dependencies, execution, footers, ledger, lint, toolchain
 from bookkit.chapters import Book, Chapter
+from bookkit.descriptions import describe_page
 from bookkit.evidence import Claim, Evidence
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,38 @@ def offer_notebook(
         toolchain.write_notebook(execution.outputs(chapter), target)
         # The theme looks for this entry when it makes the menu.
         context["ipynb_source"] = f"{page}.ipynb"
+
+
+def explain_figures(app: Sphinx, document: nodes.document) -> None:
+    """Put a line under each figure that says where it comes from."""
+    chapter, docname = _chapter(app.env, app.env.docname), app.env.docname
+    if chapter.stem in _evidence(app.env) and any(cell.figure for cell in chapter.cells):
+        # Any chapter may check any figure.
+        _depend(app.env, *(part.executed for part in _book(app.env).chapters))
+        footers.add_footers(chapter, docname, document, _evidence(app.env))
+
+
+def offer_numbers(
+    app: Sphinx, page: str, _: str, _context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Write the numbers behind the figures of a page beside its source."""
+    part = _evidence(app.env).get(_chapter(app.env, page).stem)
+    if doctree is not None and part is not None:
+        footers.write_numbers(app, page, part)
+
+
+def visit_citation(translator: Any, node: nodes.citation) -> None:
+    """Open an entry of a bibliography with a role that its list may have.
+
+    Docutils gives it a role that is no longer in the standard.
+    """
+    type(translator).visit_citation(translator, node)
+    translator.body[-1] = translator.body[-1].replace("doc-biblioentry", "listitem")
+
+
+def depart_citation(translator: Any, node: nodes.citation) -> None:
+    """Close an entry of a bibliography."""
+    type(translator).depart_citation(translator, node)
 
 
 def drop_thebe(
@@ -158,6 +191,19 @@ class LedgerDirective(SphinxDirective):
         return [box]
 
 
+class ChapterMapDirective(SphinxDirective):
+    """The table that says which chapter builds on which."""
+
+    def run(self) -> list[nodes.Node]:
+        """Generate the table from the references in the sources."""
+        book = _book(self.env)
+        _depend(self.env, *(chapter.path for chapter in book.chapters))
+        box = nodes.container(classes=["bookkit-map"])
+        lines = dependencies.table(book)
+        self.state.nested_parse(StringList(lines, self.env.docname), self.content_offset, box)
+        return [box]
+
+
 def _book(env: BuildEnvironment) -> Book:
     return Book(Path(env.srcdir))
 
@@ -204,10 +250,16 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", depend_on_outputs)
     # Before the theme, which makes its menus in the same event.
     app.connect("html-page-context", offer_notebook, priority=100)
+    app.connect("html-page-context", offer_numbers)
+    app.connect("html-page-context", describe_page)
     app.connect("html-page-context", drop_thebe)
+    app.connect("doctree-read", explain_figures)
+    app.connect("missing-reference", footers.resolve_optional)
     app.connect("build-finished", warn_again)
     app.add_node(checks_node)
+    app.add_node(nodes.citation, override=True, html=(visit_citation, depart_citation))
     app.add_directive("evidence", EvidenceDirective)
     app.add_directive("ledger", LedgerDirective)
+    app.add_directive("chapter-map", ChapterMapDirective)
     app.add_transform(ShowChecks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

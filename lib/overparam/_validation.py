@@ -122,6 +122,37 @@ def nonnegative_array(name: str, value: object) -> Array:
     return array
 
 
+def positive_array(name: str, value: object) -> Array:
+    """Return `value` as a finite, non-empty vector of positive numbers.
+
+    Parameters
+    ----------
+    name : str
+        The argument as the caller wrote it.
+    value : array_like
+        One dimension.
+
+    Returns
+    -------
+    ndarray of float64
+        Shape (p,).
+
+    Raises
+    ------
+    ValueError
+        If a rule above is broken.
+
+    Examples
+    --------
+    >>> positive_array("preconditioner", [2, 1])
+    array([2., 1.])
+    """
+    array = nonnegative_array(name, value)
+    if not array.min() > 0:
+        raise reject(name, value, "must be positive everywhere", "Drop the entries that are zero.")
+    return array
+
+
 def nonnegative_number(name: str, value: object) -> float:
     """Return `value` as a finite float >= 0.
 

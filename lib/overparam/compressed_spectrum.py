@@ -114,16 +114,21 @@ def _compress_interval(variances: Array, weights: Array, low: int) -> tuple[Arra
     """Move variances with log in [low, low + 1] onto its Chebyshev nodes."""
     if variances.size <= _NODES:
         return variances, np.ones(variances.size), weights
-    moments = np.zeros((2, _NODES))
+    moments = np.zeros((_NODES, 2))
+    room = np.empty((_NODES, min(BLOCK, variances.size)))
     for begin in range(0, variances.size, BLOCK):
-        z = 2 * (np.log(variances[begin : begin + BLOCK]) - low) - 1
-        block = weights[begin : begin + BLOCK]
-        older, newer = np.ones_like(z), z
-        for m in range(_NODES):
-            moments[0, m] += older.sum()
-            moments[1, m] += (older * block).sum()
-            older, newer = newer, 2 * z * newer - older
+        z = np.log(variances[begin : begin + BLOCK])
+        z -= low + 0.5
+        z *= 2
+        chebyshev = room[:, : z.size]
+        chebyshev[0], chebyshev[1] = 1, z
+        z *= 2
+        for m in range(2, _NODES):  # T_m = 2 z T_(m-1) - T_(m-2)
+            np.multiply(z, chebyshev[m - 1], out=chebyshev[m])
+            chebyshev[m] -= chebyshev[m - 2]
+        moments[:, 0] += chebyshev.sum(axis=1)
+        moments[:, 1] += chebyshev @ weights[begin : begin + BLOCK]
     # Lagrange polynomial of node j: (1/K) sum_m (2 - [m = 0]) T_m(z_j) T_m(z).
-    moments[:, 1:] *= 2
-    counts, moved = (moments[:, :, None] * _COSINES).sum(axis=1) / _NODES
+    moments[1:] *= 2
+    counts, moved = moments.T @ _COSINES / _NODES
     return np.exp(low + (np.cos(_ANGLES) + 1) / 2), counts, moved

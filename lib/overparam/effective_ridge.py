@@ -36,6 +36,7 @@ BLOCK = 8192
 _MAX_SWEEPS = 60
 _ROUNDING = 2.0**-51
 _TINY = 2.0**-1022  # the least number that has all its digits
+_SMALL = 2.0**-64  # within this factor of one, squares and sums need no rescaling
 _LONGEST_STEP = 700.0  # exp of more overflows
 
 
@@ -102,7 +103,10 @@ def solve_effective_ridge(
     array = nonnegative_array("variances", variances)
     n = count("n", n)
     penalty = nonnegative_number("penalty", penalty)
-    rank = int(np.count_nonzero(array))
+    if not np.all(array[:-1] >= array[1:]):
+        array = np.sort(array)[::-1]
+    # Zeros are last, so that their number is known without a pass over all.
+    rank = array.size - int(np.searchsorted(array[::-1], 0.0, side="right"))
     if rank == 0 and penalty > 0:
         return EffectiveRidge(penalty, 0.0, 0)  # n penalty / mu = n
     if penalty == 0 and n >= rank:
@@ -112,24 +116,23 @@ def solve_effective_ridge(
             f"must be less than the {rank} non-zero variances when there is no penalty",
             "Pass fewer samples, more features, or a penalty > 0.",
         )
-    # The equation is homogeneous; a power of two rescales without rounding.
-    scale = ldexp(0.5, frexp(max(float(array.max()), penalty))[1])
+    # The equation is homogeneous; a power of two rescales without rounding, where there is need.
+    scale = ldexp(0.5, frexp(max(float(array[0]), penalty))[1])
+    scale = 1.0 if _SMALL < scale < 1 / _SMALL else scale
     if scale != 1:
         array, penalty = array / scale, penalty / scale
-    if n >= rank and penalty < _TINY:
+    if n >= rank and penalty < _TINY * max(float(array[0]), 1.0):
         raise reject(
             "penalty", penalty * scale, "must be at least 1e-307 of the variances", "Raise it."
         )
-    if np.count_nonzero(array) < rank:
+    if array[rank - 1] == 0:
         raise reject(
             "variances", variances, "must span less than 1e308", "Drop the features below that."
         )
-    if not np.all(array[:-1] >= array[1:]):
-        array = np.sort(array)[::-1]
     head, tail = array[:n], array[n:]
     surplus, deficit = n * penalty, max(n - array.size, 0)
     if start is None:
-        mu = min(_upper_bound(array, n, rank, surplus, k * min(n, rank) // 4) for k in range(4))
+        mu = _upper_bound(array, n, rank, surplus)
     else:
         mu = nonnegative_number("start", start) / scale
         if mu == 0:
@@ -141,19 +144,25 @@ def solve_effective_ridge(
     return EffectiveRidge(value, certificate, sweeps)
 
 
-def _upper_bound(array: Array, n: int, rank: int, surplus: float, k: int) -> float:
-    """Bound mu from above, exactly if the features after the k largest are isotropic.
+def _upper_bound(array: Array, n: int, rank: int, surplus: float) -> float:
+    """Bound mu from above, exactly if the features after the k largest are isotropic, k the best.
 
     At the root n - k <= sum_{i>k} zeta_i + surplus / mu, since zeta < 1, and Jensen's inequality
     bounds the sum by (r-k) m / (m + mu), m the mean of the r-k variances. The bound is the positive
-    root of (n-k) mu^2 - ((r-n) m + surplus) mu - surplus m = 0.
+    root of (n-k) mu^2 - ((r-n) m + surplus) mu - surplus m = 0. Tried are k = 0, n/4, n/2, 3n/4.
     """
-    mean = float(array[k:rank].mean())
-    linear = (rank - n) * mean + surplus
-    root = sqrt(linear**2 + 4 * (n - k) * surplus * mean)
-    if linear > 0:
-        return (linear + root) / (2 * (n - k))
-    return 2 * surplus * mean / (root - linear)
+    cuts = [k * min(n, rank) // 4 for k in range(4)]
+    tail, bounds = 0.0, []
+    for k, end in zip(cuts[::-1], [rank, *cuts[:0:-1]], strict=True):
+        tail += float(array[k:end].sum())
+        mean = tail / (rank - k)
+        linear = (rank - n) * mean + surplus
+        root = sqrt(linear**2 + 4 * (n - k) * surplus * mean)
+        if linear > 0:
+            bounds.append((linear + root) / (2 * (n - k)))
+        else:
+            bounds.append(2 * surplus * mean / (root - linear))
+    return min(bounds)
 
 
 def _iterate(
@@ -161,13 +170,16 @@ def _iterate(
 ) -> tuple[float, float, int]:
     """Run the safeguarded Halley iteration from `mu`; return root, certificate and sweeps."""
     previous, last_step = inf, inf
+    room = np.empty((2, min(BLOCK, max(head.size, tail.size))))
     for sweeps in range(1, _MAX_SWEEPS + 1):
-        h, h1, h2 = _power_sums(head, mu, head_side=True)
-        t, t1, t2 = _power_sums(tail, mu, head_side=False)
+        # Near the root an error e becomes O(e^3), so after such a step only rounding is left,
+        # and the certificate, which needs no derivatives, is all that remains to be computed.
+        final = abs(last_step) ** 3 < _ROUNDING
+        h, h1, h2 = _power_sums(head, mu, room, head_side=True, plain=final)
+        t, t1, t2 = _power_sums(tail, mu, room, head_side=False, plain=final)
         balance = h + deficit, t + surplus / mu
         psi = _log_ratio(*balance)
-        # Near the root an error e becomes O(e^3), so after such a step only rounding is left.
-        if abs(psi) < _ROUNDING or abs(last_step) ** 3 < _ROUNDING:
+        if final or abs(psi) < _ROUNDING:
             return mu, abs(psi), sweeps
         rise, fall = h1 / balance[0], (t1 + surplus / mu) / balance[1]
         slope = rise + fall
@@ -190,20 +202,24 @@ def _log_ratio(a: float, b: float) -> float:
     return log(ratio) if 0 < ratio < inf else log(a) - log(b)
 
 
-def _power_sums(part: Array, mu: float, *, head_side: bool) -> tuple[float, float, float]:
+def _power_sums(
+    part: Array, mu: float, room: Array, *, head_side: bool, plain: bool
+) -> tuple[float, float, float]:
     """Sum f, |f'| and f'' over `part`, f = 1 - zeta for the head and zeta for the tail.
 
     Derivatives are in l = log mu: f' = f (1-f) for the head and minus that for the tail, and
-    f'' = f (1-f) (1-2f) for both.
+    f'' = f (1-f) (1-2f) for both. `plain` leaves them out. `room` holds two blocks.
     """
     sums: list[tuple[float, float, float]] = []
-    room = np.empty((2, BLOCK))
     for begin in range(0, part.size, BLOCK):
         block = part[begin : begin + BLOCK]
         value, square = room[0, : block.size], room[1, : block.size]
         np.add(block, mu, out=value)
         np.divide(mu if head_side else block, value, out=value)
         s0 = float(value.sum())
+        if plain:
+            sums.append((s0, 0.0, 0.0))
+            continue
         s1 = float(np.dot(value, value))
         np.multiply(value, value, out=square)
         s2 = float(np.dot(square, value))

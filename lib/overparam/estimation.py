@@ -1,25 +1,17 @@
 """From data alone: effective ridge, risk, and exact leave-one-out of pruned fits.
 
-With B = Phi^+ (p x n) the fit is B y. Leaving sample i out moves it by a multiple of column b_i:
-
-    p > n:  beta_(-i) = beta - b_i theta_i / G_ii,      theta = G y, G = (Phi Phi')^-1 = B' B
-    p < n:  beta_(-i) = beta - b_i e_i / (1 - h_i),     e = y - Phi beta, h_i = (Phi B)_ii
-
-so that all n leave-one-out fits cost one singular value decomposition, are exact, and can each be
-pruned and retrained as if sample i had never been seen.
+All n leave-one-out fits cost one singular value decomposition (see `leave_one_out`), are exact, and
+can each be pruned and retrained as if sample i had never been seen.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import svd
 
-from overparam._validation import Array, real_array, reject
+from overparam._validation import Array, reject
+from overparam.leave_one_out import checked_sample, left_out_fits, pseudo_inverse
 from overparam.pruning import Rule, check_rule, kept_count, prune
-
-_LEAST_ROOM = 1e-8  # one minus the leverage of a sample
-_LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,8 @@ def estimate_law(features: ArrayLike, labels: ArrayLike) -> PlugInLaw:
     """
     design, target = _sample(features, labels)
     n, p = design.shape
-    inverse = _pseudo_inverse(design)
+    tolerance = float(np.finfo(np.float64).eps) * max(n, p)
+    inverse = pseudo_inverse(design, min(n, p), tolerance)
     beta = inverse @ target
     if p < n:
         residual = target - design @ beta
@@ -142,24 +135,9 @@ def leave_one_out_errors(
         raise reject(
             "keep", keep, f"must leave fewer than n - 1 = {n - 1} weights", "Keep fewer weights."
         )
-    inverse = _pseudo_inverse(design)
-    beta = inverse @ target
-    if p > n:
-        multipliers = (inverse.T @ beta) / np.sum(inverse**2, axis=0)
-    else:
-        room = 1 - np.sum(design * inverse.T, axis=1)
-        if room.min() <= _LEAST_ROOM:
-            raise reject(
-                "features",
-                design,
-                "must keep full rank without any one sample",
-                "Drop features that only one sample has.",
-            )
-        multipliers = (target - design @ beta) / room
     errors = np.empty((n, *counts.shape))
     squares = np.sum(design**2, axis=0)
-    for i, row in enumerate(design):
-        left_out = beta - inverse[:, i] * multipliers[i]
+    for i, (row, left_out) in enumerate(zip(design, left_out_fits(design, target), strict=True)):
         variances = (squares - row**2).clip(min=0.0) / (n - 1)
         pruned = prune(left_out, keep, rule, variances=variances)
         if retrain:
@@ -177,32 +155,12 @@ def _retrain(design: Array, target: Array, pruned: Array) -> Array:
     return retrained
 
 
-def _pseudo_inverse(design: Array) -> Array:
-    left, singular, right = svd(design, full_matrices=False)
-    if singular[-1] <= np.finfo(np.float64).eps * max(design.shape) * singular[0]:
-        raise reject(
-            "features", design, "must have full rank", "Drop repeated samples or constant features."
-        )
-    return (right.T / singular) @ left.T
-
-
 def _sample(features: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
-    design = real_array("features", features, (2,))
-    target = real_array("labels", labels, (1,))
+    design, target = checked_sample(features, labels, fewest=3)
     n, p = design.shape
-    if target.shape != (n,):
+    if n in (p, p + 1):
         raise reject(
-            "labels.shape", target.shape, f"must be ({n},)", "Pass one label for each sample."
-        )
-    if n in (p, p + 1) or n < 3:
-        raise reject(
-            "features.shape", design.shape, "must not be (p, p) or (p + 1, p), nor below 3 rows",
+            "features.shape", design.shape, "must not be (p, p) or (p + 1, p)",
             "Use another number of features: the risk is infinite here.",
         )  # fmt: skip
-    for name, array in (("features", design), ("labels", target)):
-        if array.any() and not 1 / _LARGEST < np.abs(array).max() < _LARGEST:
-            rule = f"must have its largest entry between 1/{_LARGEST:g} and {_LARGEST:g}"
-            raise reject(name, array, rule, "Change the units.")
-    if np.ptp(target) == 0:
-        raise reject("labels", target, "must not all be equal", "There is nothing to learn.")
     return design, target

@@ -6,15 +6,21 @@ For independent Gaussian features, coordinate i of the minimum-norm (or ridge) f
 
 mu the effective ridge and gamma the risk of the fit itself. For p < n without penalty, zeta = 1.
 A full covariance is handled in its eigenbasis, because the fit is equivariant under rotations.
+
+Gradient descent preconditioned by diag(pi) is the minimum-norm fit in the coordinates
+beta_i / sqrt(pi_i), whose features have variances pi_i lambda_i: zeta and mu are computed from
+these, and nothing else in the display changes.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from overparam._validation import Array, count, generator, nonnegative_number, reject
 from overparam.effective_ridge import BLOCK, solve_effective_ridge
+from overparam.preconditioning import checked_preconditioner, preconditioned_spectrum
 from overparam.problem import LinearGaussianProblem
 
 
@@ -34,6 +40,8 @@ class CoordinateLaw:
         :math:`\mu`; 0 for p < n without penalty.
     risk : float
         :math:`\gamma`, the limit of the population risk of the fit, noise included.
+    preconditioner : ndarray of shape (p,) or None
+        Entries :math:`\pi_i` of a diagonal preconditioner; None is the identity.
 
     Notes
     -----
@@ -47,6 +55,7 @@ class CoordinateLaw:
     penalty: float
     effective_ridge: float
     risk: float
+    preconditioner: Array | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.risk):
@@ -59,8 +68,11 @@ class CoordinateLaw:
 
     @cached_property
     def shrinkage(self) -> Array:
-        r"""Factor :math:`\zeta_i = \lambda_i / (\lambda_i + \mu)` in [0, 1], shape (p,)."""
-        eigenvalues = self.problem.eigenvalues
+        r"""Factor :math:`\zeta_i = \lambda_i / (\lambda_i + \mu)` in [0, 1], shape (p,).
+
+        With a preconditioner, :math:`\pi_i\lambda_i` takes the place of :math:`\lambda_i`.
+        """
+        eigenvalues = self._spectrum
         if self.effective_ridge == 0:
             return (eigenvalues > 0).astype(np.float64)
         return eigenvalues / (eigenvalues + self.effective_ridge)
@@ -68,7 +80,7 @@ class CoordinateLaw:
     @cached_property
     def complement(self) -> Array:
         r"""What shrinkage takes away, :math:`1 - \zeta_i` without cancellation, shape (p,)."""
-        eigenvalues, mu = self.problem.eigenvalues, self.effective_ridge
+        eigenvalues, mu = self._spectrum, self.effective_ridge
         return (eigenvalues == 0).astype(np.float64) if mu == 0 else mu / (eigenvalues + mu)
 
     @cached_property
@@ -86,6 +98,11 @@ class CoordinateLaw:
         if vectors is None:
             return self._spectral_std
         return np.sqrt(vectors**2 @ self._spectral_std**2)
+
+    @cached_property
+    def _spectrum(self) -> Array:
+        """Variances in the coordinates in which the fit has minimum norm."""
+        return preconditioned_spectrum(self.problem, self.preconditioner)
 
     @cached_property
     def _spectral_std(self) -> Array:
@@ -126,7 +143,9 @@ class CoordinateLaw:
         return self.mean + (noise if vectors is None else noise @ vectors.T)
 
 
-def min_norm_law(problem: LinearGaussianProblem, n: int) -> CoordinateLaw:
+def min_norm_law(
+    problem: LinearGaussianProblem, n: int, *, preconditioner: ArrayLike | None = None
+) -> CoordinateLaw:
     r"""Law of the minimum-norm least-squares fit to `n` samples.
 
     For p > n, :math:`\sum_i \zeta_i = n` fixes :math:`\mu` and
@@ -143,6 +162,11 @@ def min_norm_law(problem: LinearGaussianProblem, n: int) -> CoordinateLaw:
         The population. Features of variance zero do not count towards p < n.
     n : int
         Number of samples, different from p.
+    preconditioner : array_like of shape (p,), optional
+        Positive entries :math:`\pi_i` of a diagonal preconditioner, for a diagonal covariance:
+        the law of the interpolator of smallest :math:`\sum_i \beta_i^2/\pi_i`, the limit of
+        preconditioned gradient descent. :math:`\zeta` is computed from :math:`\pi_i\lambda_i`.
+        All ones is gradient descent, :math:`1/\lambda_i` natural gradient.
 
     Returns
     -------
@@ -152,8 +176,9 @@ def min_norm_law(problem: LinearGaussianProblem, n: int) -> CoordinateLaw:
     Raises
     ------
     ValueError
-        If n = p or n equals the number of non-zero variances (the risk is infinite), or if p > n
-        but at most n variances are non-zero (no interpolator exists).
+        If n = p or n equals the number of non-zero variances (the risk is infinite), if p > n but
+        at most n variances are non-zero (no interpolator exists), or if the preconditioner is not
+        positive or the covariance is full and a preconditioner is passed.
 
     Notes
     -----
@@ -174,10 +199,16 @@ def min_norm_law(problem: LinearGaussianProblem, n: int) -> CoordinateLaw:
     >>> round(min_norm_law(problem, 200).risk, 12)
     2.5
     """
-    return _law(problem, n, 0.0)
+    return _law(problem, n, 0.0, preconditioner)
 
 
-def ridge_law(problem: LinearGaussianProblem, n: int, penalty: float) -> CoordinateLaw:
+def ridge_law(
+    problem: LinearGaussianProblem,
+    n: int,
+    penalty: float,
+    *,
+    preconditioner: ArrayLike | None = None,
+) -> CoordinateLaw:
     r"""Law of ridge regression, the minimizer of :math:`\|y-\Phi\beta\|^2/n + \rho\|\beta\|^2`.
 
     The effective ridge solves :math:`\sum_i \zeta_i + n\rho/\mu = n`; mean, standard deviation and
@@ -192,6 +223,8 @@ def ridge_law(problem: LinearGaussianProblem, n: int, penalty: float) -> Coordin
     penalty : float
         :math:`\rho \ge 0`, in units of the variances (scikit-learn's ``alpha`` is n times it).
         0 is the minimum-norm law, the limit from above.
+    preconditioner : array_like of shape (p,), optional
+        As in `min_norm_law`; the penalty is then :math:`\rho\sum_i\beta_i^2/\pi_i`.
 
     Returns
     -------
@@ -201,7 +234,8 @@ def ridge_law(problem: LinearGaussianProblem, n: int, penalty: float) -> Coordin
     Raises
     ------
     ValueError
-        If `penalty` is negative or not finite, or is 0 where `min_norm_law` does not exist.
+        If `penalty` is negative or not finite, or is 0 where `min_norm_law` does not exist, or the
+        preconditioner is refused.
 
     Examples
     --------
@@ -209,15 +243,20 @@ def ridge_law(problem: LinearGaussianProblem, n: int, penalty: float) -> Coordin
     >>> ridge_law(problem, 200, penalty=1.0).risk < ridge_law(problem, 200, penalty=0.01).risk
     True
     """
-    return _law(problem, n, nonnegative_number("penalty", penalty))
+    return _law(problem, n, nonnegative_number("penalty", penalty), preconditioner)
 
 
-def _law(problem: LinearGaussianProblem, n: int, penalty: float) -> CoordinateLaw:
+def _law(
+    problem: LinearGaussianProblem, n: int, penalty: float, preconditioner: ArrayLike | None
+) -> CoordinateLaw:
     check_sample_size(problem, n, penalty)
+    entries = checked_preconditioner(problem, preconditioner)
+    spectrum = preconditioned_spectrum(problem, entries)
     if penalty == 0 and problem.p < n:
-        return CoordinateLaw(problem, n, 0.0, 0.0, problem.noise_variance * n / (n - problem.rank))
-    mu = solve_effective_ridge(problem.eigenvalues, n, penalty).value
-    return law_at(problem, n, penalty, mu)
+        risk = problem.noise_variance * n / (n - problem.rank)
+        return CoordinateLaw(problem, n, 0.0, 0.0, risk, entries)
+    mu = solve_effective_ridge(spectrum, n, penalty).value
+    return law_at(problem, n, penalty, mu, entries)
 
 
 def check_sample_size(problem: LinearGaussianProblem, n: int, penalty: float) -> None:
@@ -265,7 +304,13 @@ def check_sample_size(problem: LinearGaussianProblem, n: int, penalty: float) ->
         )
 
 
-def law_at(problem: LinearGaussianProblem, n: int, penalty: float, mu: float) -> CoordinateLaw:
+def law_at(
+    problem: LinearGaussianProblem,
+    n: int,
+    penalty: float,
+    mu: float,
+    preconditioner: Array | None = None,
+) -> CoordinateLaw:
     r"""Return the law for an effective ridge that is already known, with its risk.
 
     Parameters
@@ -278,6 +323,8 @@ def law_at(problem: LinearGaussianProblem, n: int, penalty: float, mu: float) ->
         Ridge penalty.
     mu : float
         The effective ridge of this problem, positive.
+    preconditioner : ndarray of shape (p,), optional
+        Positive entries, already checked.
 
     Returns
     -------
@@ -295,13 +342,20 @@ def law_at(problem: LinearGaussianProblem, n: int, penalty: float, mu: float) ->
     coefficients = problem.coefficients
     if vectors is not None:
         coefficients = coefficients @ vectors
+    spectrum = preconditioned_spectrum(problem, preconditioner)
     bias, spread = 0.0, 0.0
+    room = np.empty((3, min(BLOCK, problem.p)))
     for begin in range(0, problem.p, BLOCK):
-        variances = eigenvalues[begin : begin + BLOCK]
-        complement = mu / (variances + mu)
-        # zeta is not 1 - complement here: it would lose its digits where it is small.
-        spread += float(np.dot(variances / (variances + mu), complement))
-        complement *= coefficients[begin : begin + BLOCK]
-        bias += float(np.dot(variances, complement**2))
+        part = slice(begin, begin + BLOCK)
+        variances = spectrum[part]
+        shifted, kept, lost = room[:, : variances.size]
+        np.add(variances, mu, out=shifted)
+        np.divide(mu, shifted, out=lost)
+        # zeta is not 1 - lost here: it would lose its digits where it is small.
+        np.divide(variances, shifted, out=kept)
+        spread += float(np.dot(kept, lost))
+        lost *= coefficients[part]
+        lost *= lost
+        bias += float(np.dot(eigenvalues[part], lost))
     risk = n * (problem.noise_variance + bias) / (spread + n * (penalty / mu))
-    return CoordinateLaw(problem, n, penalty, mu, risk)
+    return CoordinateLaw(problem, n, penalty, mu, risk, preconditioner)

@@ -1,13 +1,8 @@
 """From data to a decision: train small, or train large, prune and perhaps retrain.
 
 Every option is judged by leave-one-out. The models have an intercept, which is neither penalized
-nor pruned: the fit is the minimum-norm solution on centered data. With B = (centered Phi)^+,
-leaving sample i out changes its coefficients by a multiple r_i of column b_i, exactly:
-
-    p >= n:     r_i = (B' beta)_i / |b_i|^2
-    p < n - 2:  r_i = e_i / (1 - 1/n - h_i),     e = centered (y - Phi beta), h_i = (Phi_c B)_ii
-
-so one decomposition serves all n fits, each centered by its own n - 1 samples.
+nor pruned: the fit is the minimum-norm solution on centered data. One decomposition serves all n
+fits (see `leave_one_out`), each centered by its own n - 1 samples.
 """
 
 from collections.abc import Sequence
@@ -20,6 +15,7 @@ from scipy.linalg import helmert, svd
 from overparam._validation import Array, count, generator, real_array, reject
 from overparam.estimation import estimate_law
 from overparam.least_squares import fit
+from overparam.leave_one_out import checked_sample, left_out_fits
 from overparam.pruning import kept_count, prune
 
 _FEWEST, _NOISE = 12, 3.0  # samples; standard errors, which can be too small by a factor of 2
@@ -167,20 +163,9 @@ def plan(
 
 
 def _checked(features: ArrayLike, labels: ArrayLike, keep: float) -> tuple[Array, Array, float]:
-    inputs, target = real_array("features", features, (2,)), real_array("labels", labels, (1,))
+    inputs, target = checked_sample(features, labels, _FEWEST)
     fraction = float(real_array("keep", keep, (0,)))
     kept_count(fraction, 1)
-    n = inputs.shape[0]
-    if target.size != n:
-        raise reject("labels.shape", target.shape, f"must be ({n},)", "Pass one for each sample.")
-    if n < _FEWEST:
-        rule = f"must have at least {_FEWEST} rows"
-        raise reject("features.shape", inputs.shape, rule, "Collect more samples.")
-    for name, array in (("features", inputs), ("labels", target)):
-        if np.abs(array).max() > 1e100:
-            raise reject(name, array, "must have entries below 1e100", "Change the units.")
-    if np.ptp(target) < 1e-100:
-        raise reject("labels", target, "must not all be equal", "There is nothing to learn.")
     return inputs, target, fraction
 
 
@@ -228,21 +213,14 @@ def _left_out_errors(design: Array, target: Array, size: int) -> Array:
 
 
 def _left_out_fits(design: Array, target: Array) -> Array:
-    """Coefficients without sample i, of shape (n, p)."""
-    n, p = design.shape
-    centered, known = design - design.mean(axis=0), target - target.mean()
-    left, singular, right = svd(centered, full_matrices=False)
-    rank = min(n - 1, p)
-    if singular[rank - 1] > 1e-10 * singular[0]:
-        inverse = (right[:rank].T / singular[:rank]) @ left[:, :rank].T
-        beta = inverse @ known
-        if p >= n:
-            return beta - ((inverse.T @ beta) / np.sum(inverse**2, axis=0) * inverse).T
-        room = 1 - 1 / n - np.sum(centered * inverse.T, axis=1)
-        if room.min() > 1e-8:
-            return beta - ((known - centered @ beta) / room * inverse).T
-    rests = (np.delete(design, i, 0) for i in range(n))
-    return np.array([fit(x - x.mean(axis=0), np.delete(target, i)) for i, x in enumerate(rests)])
+    """Coefficients without sample i, of shape (n, p), all refitted where features are dependent."""
+    try:
+        return left_out_fits(design, target, intercept=True)
+    except ValueError:
+        rests = (np.delete(design, i, 0) for i in range(target.size))
+        return np.array(
+            [fit(x - x.mean(axis=0), np.delete(target, i)) for i, x in enumerate(rests)]
+        )
 
 
 def _option(strategy: str, width: int, squares: Array) -> Option:

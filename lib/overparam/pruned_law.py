@@ -71,7 +71,8 @@ def pruned_training_loss(law: CoordinateLaw, keep: ArrayLike, rule: Rule) -> Arr
     r"""Mean squared training residual of the fit after pruning, without retraining.
 
     With u the part removed, :math:`Q = u^\top\Sigma u`,
-    :math:`C = u^\top\Sigma(\beta^*-\hat\beta)`, :math:`N = u^\top\hat\beta`,
+    :math:`C = u^\top\Sigma(\beta^*-\hat\beta)`, :math:`N = u^\top P^{-1}\hat\beta` (P the
+    preconditioner of the fit, the identity if it has none),
     :math:`\kappa_0 = \frac1n\sum_i\zeta_i` and the risk :math:`\gamma` of the fit,
 
     .. math:: Q - \frac{C^2}{\gamma} + \gamma\Bigl(1-\kappa_0+\frac{\mu N}{\gamma}\Bigr)^2 .
@@ -200,7 +201,7 @@ def _over_keep(
 
 def _removed_sums(law: CoordinateLaw, s: int, rule: Rule) -> _RemovedSums:
     """Add up the four sums over blocks of features, for s survivors."""
-    problem = law.problem
+    problem, weights = law.problem, law.preconditioner
     total = np.zeros(4)
     for part, moments in survival(law, s, rule):
         variances, beta = problem.variances[part], problem.coefficients[part]
@@ -214,7 +215,7 @@ def _removed_sums(law: CoordinateLaw, s: int, rule: Rule) -> _RemovedSums:
         total += (
             variances @ second,
             variances @ (beta * first - second),
-            second.sum(),
+            (second if weights is None else second / weights[part]).sum(),
             variances @ (beta**2 * d0 + kept_error),
         )
     quadratic, cross, norm, excess = total.tolist()

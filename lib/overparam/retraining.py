@@ -37,7 +37,8 @@ def retrained_risk(
         \quad\text{(same)}
 
     where :math:`b = \Sigma^{1/2}\beta^*` is the signal, :math:`\delta = \Sigma^{1/2}(\hat\beta -
-    \beta^*)` the error of the dense fit, :math:`q = \mu\Sigma^{-1/2}\hat\beta`, and r and m solve
+    \beta^*)` the error of the dense fit, :math:`q = \mu\Sigma^{-1/2}P^{-1}\hat\beta` (P the
+    preconditioner of the dense fit, the identity if it has none), and r and m solve
 
     .. math::
         r\,(\sigma^2 + \|\delta_N\|^2) - m\,q_S\!\cdot\!\delta_S
@@ -147,7 +148,7 @@ def _expected_sums(law: CoordinateLaw, s: int, rule: Rule) -> list[float]:
         kept, removed = moments.kept, moments.removed
         root, beta = np.sqrt(problem.variances[part]), problem.coefficients[part]
         shrinkage, present = law.shrinkage[part], root > 0
-        # mu beta_hat / lambda = (1 - zeta) beta_hat / zeta, but zeta cancels: it may be tiny.
+        # mu beta_hat / (pi lambda) = (1 - zeta) beta_hat / zeta, but zeta cancels: it may be tiny.
         complement = np.where(present, law.complement[part], 0.0)
         signal: _Field = (root * beta, np.zeros(beta.size))
         error: _Field = (-complement * root * beta, shrinkage * std)
@@ -177,14 +178,7 @@ def _inner(first: _Field, second: _Field, moments: tuple[Array, Array, Array]) -
 def _check(law: CoordinateLaw, rule: Rule, data: object) -> None:
     if not isinstance(data, str) or data not in ("same", "fresh"):
         raise reject("data", data, "must be 'same' or 'fresh'", "Pass one of these.")
-    if isinstance(law, CoordinateLaw) and not law.problem.is_diagonal:
-        raise reject(
-            "law.problem.covariance.shape",
-            law.problem.covariance.shape,
-            "must be one-dimensional (independent features)",
-            "Fit, prune and refit simulated data instead.",
-        )
-    check_independent(law, rule)
+    check_independent(law, rule, "Fit, prune and refit simulated data instead.")
     if rule == "random" and law.problem.rank < law.problem.p:
         raise reject(
             "rule",

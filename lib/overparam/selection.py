@@ -20,6 +20,7 @@ from overparam.pruning import Rule, SiPPRule, check_rule, kept_count, prune
 _FARTHEST = 40.0  # standard deviations: beyond, tails and densities are zero in float64
 _COARSE = 2048  # features of the sample on which a threshold is found first
 _MAX_STEPS = 200
+_PEAK = (2 * np.pi) ** -0.5  # of the standard normal density
 _TINY = 1e-300  # stands for a standard deviation of zero
 
 
@@ -76,18 +77,23 @@ class _ScoreLaw:
     factors: Array  # quadrature nodes of M
     factor_weights: Array
 
-    def survivors(self, t: float, every: int = 1) -> tuple[float, float]:
-        """Expected number of scores above t, and its derivative with respect to -log t."""
-        total, slope = 0.0, 0.0
-        mean, std = self.mean[::every], self.std[::every]
+    def survivors(self, t: float, every: int = 1) -> tuple[float, float, float]:
+        """Expected number of scores above t, and its two derivatives with respect to log t."""
+        total, first, second = 0.0, 0.0, 0.0
+        # The middle of each stride: for sorted features the sums are those of a midpoint rule.
+        mean, std = self.mean[every // 2 :: every], self.std[every // 2 :: every]
         for begin in range(0, mean.size, BLOCK):
             part = slice(begin, begin + BLOCK)
             for factor, weight in zip(self.factors, self.factor_weights, strict=True):
                 above, below = _standardized(mean[part], std[part], t / factor)
                 total += weight * float((ndtr(-above) + ndtr(below)).sum())
-                density = (_density(above) + _density(below)) / std[part]
-                slope += weight * float(density.sum()) * t / factor
-        return total, slope
+                high, low = _density(above) / std[part], _density(below) / std[part]
+                slope = weight * t / factor * float((high + low).sum())
+                with np.errstate(over="ignore", invalid="ignore"):
+                    bend = float(((above * high - below * low) / std[part]).sum())
+                first -= slope
+                second += weight * (t / factor) ** 2 * bend - slope
+        return total, first, second
 
     def threshold(self, s: int) -> float:
         """Solve survivors(t) = s, on a coarse sample of the features first."""
@@ -96,18 +102,24 @@ class _ScoreLaw:
         every = max(1, self.mean.size // _COARSE)
         t = float(np.abs(self.mean).max() + self.std.max())
         if every > 1:
-            t = self._newton(t, s / every, every)
-        return self._newton(t, s, 1)
+            t = self._halley(t, s / self.mean.size, every)
+        return self._halley(t, s / self.mean.size, 1)
 
-    def _newton(self, t: float, s: float, every: int) -> float:
-        """Bracketed Newton iteration for log survivors in log t."""
+    def _halley(self, t: float, keep: float, every: int) -> float:
+        """Bracketed Halley iteration for log survivors in log t."""
+        goal = keep * self.mean[every // 2 :: every].size
         low, high, log_t = -np.inf, np.inf, float(np.log(t))
         for _ in range(_MAX_STEPS):
-            total, slope = self.survivors(float(np.exp(log_t)), every)
-            excess = np.log(total / s) if total > 0 else -np.inf
+            total, first, second = self.survivors(float(np.exp(log_t)), every)
+            excess = np.log(total / goal) if total > 0 else -np.inf
             low, high = (log_t, high) if excess > 0 else (low, log_t)
+            step, curved = -1.0, 1.0
             # In a gap between the scores the slope vanishes; the bracket takes over.
-            step = excess * total / slope if slope > _TINY and total > 0 else -1.0
+            if -first > _TINY and total > 0:
+                newton = -excess * total / first
+                bend = second / first - first / total  # of log survivors, over its slope
+                curved = newton * bend / 2 if np.isfinite(bend) else 1.0
+                step = newton / max(1 + curved, 0.5)
             if abs(step) < 1e-14:
                 return float(np.exp(log_t))
             following = log_t + step
@@ -115,33 +127,45 @@ class _ScoreLaw:
                 bracketed = np.isfinite(low) and np.isfinite(high)
                 following = (low + high) / 2 if bracketed else log_t + np.sign(excess)
             log_t = float(following)
-            if abs(step) < 1e-7:  # Newton squares the error
+            # Halley cubes the error, in units of the width over which the slope changes.
+            if abs(step) < 3e-5 and abs(step) * curved**2 < 1e-13:
                 return float(np.exp(log_t))
         return float(np.exp(log_t))
 
     def moments(self, t: float, part: slice) -> Moments:
         """Moments of the Gaussian on either side of the cutoff, averaged over the factor."""
-        pieces = []
+        sums = np.zeros((4, self.mean[part].size))
         for factor, weight in zip(self.factors, self.factor_weights, strict=True):
             above, below = _standardized(self.mean[part], self.std[part], t / factor)
             high, low = _density(above), _density(below)
             lower = ndtr(below)
-            tail, inside = ndtr(-above) + lower, ndtr(above) - lower
+            tail = ndtr(-above) + lower
+            inside = 1 - tail
+            likely = tail > 0.5  # there the difference would lose digits
+            inside[likely] = ndtr(above[likely]) - lower[likely]
             edge = above * high - below * low
-            pieces.append(weight * np.array([tail, high - low, tail + edge, inside, inside - edge]))
-        tail, first, second, inside, rest = np.sum(pieces, axis=0)
-        return Moments((tail, first, second), (inside, -first, rest))
+            for row, piece in enumerate((tail, inside, high - low, edge)):
+                sums[row] += weight * piece
+        tail, inside, first, edge = sums
+        return Moments((tail, first, tail + edge), (inside, -first, inside - edge))
 
 
 def _standardized(mean: Array, std: Array, cutoff: float) -> tuple[Array, Array]:
     """Return (cutoff - mean) / std and (-cutoff - mean) / std, clipped where nothing is left."""
+    pair = cutoff - mean, -cutoff - mean
     with np.errstate(over="ignore"):
-        above, below = (cutoff - mean) / std, (-cutoff - mean) / std
-    return np.clip(above, -_FARTHEST, _FARTHEST), np.clip(below, -_FARTHEST, _FARTHEST)
+        for side in pair:
+            np.divide(side, std, out=side)
+            np.clip(side, -_FARTHEST, _FARTHEST, out=side)
+    return pair
 
 
 def _density(x: Array) -> Array:
-    return np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    density = x**2
+    density *= -0.5
+    np.exp(density, out=density)
+    density *= _PEAK
+    return density
 
 
 def _score_law(law: CoordinateLaw, rule: Rule) -> _ScoreLaw:
@@ -169,7 +193,9 @@ def _extreme_value_quadrature(rule: SiPPRule) -> tuple[Array, Array]:
     return m, weights / weights.sum()
 
 
-def check_independent(law: CoordinateLaw, rule: Rule) -> None:
+def check_independent(
+    law: CoordinateLaw, rule: Rule, way_out: str = "Use pruned_risk_monte_carlo."
+) -> None:
     """Refuse what the closed forms do not cover.
 
     Parameters
@@ -178,6 +204,8 @@ def check_independent(law: CoordinateLaw, rule: Rule) -> None:
         Must be of a problem with diagonal covariance.
     rule : str or SiPPRule
         Must be a pruning rule.
+    way_out : str, optional
+        What to do for a full covariance.
 
     Raises
     ------
@@ -197,7 +225,7 @@ def check_independent(law: CoordinateLaw, rule: Rule) -> None:
             "law.problem.covariance.shape",
             law.problem.covariance.shape,
             "must be one-dimensional (independent features)",
-            "Use pruned_risk_monte_carlo.",
+            way_out,
         )
 
 

@@ -1,14 +1,17 @@
 """The experiment: independent replicates, each with a random stream of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial, update_wrapper
+from os import PathLike
+from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike
-from threadpoolctl import threadpool_limits
 
 from overparam._validation import Array, count, real_array, reject
+from overparam.parallel import Progress, finished
+from overparam.runs import run_all
 
 _LARGEST = 1e150  # squares of samples must not overflow
 
@@ -64,7 +67,7 @@ class MonteCarlo:
         Parameters
         ----------
         predicted : array_like of shape (...)
-            Broadcast against the mean.
+            Broadcast to the shape of the mean.
 
         Returns
         -------
@@ -74,7 +77,8 @@ class MonteCarlo:
         Raises
         ------
         ValueError
-            If a standard error is zero, so that no z-score exists, or `predicted` is not finite.
+            If a standard error is zero, so that no z-score exists, or `predicted` is not finite or
+            of another shape.
 
         Examples
         --------
@@ -83,6 +87,10 @@ class MonteCarlo:
         """
         target = real_array("predicted", predicted, (0, 1, 2, 3))
         error = self.standard_error
+        pairs = zip(target.shape[::-1], error.shape[::-1], strict=False)
+        if target.ndim > error.ndim or any(ours not in (1, mean) for ours, mean in pairs):
+            rule = f"must broadcast to {error.shape}, the shape of the mean"
+            raise reject("predicted.shape", target.shape, rule, "Pass one number for each mean.")
         if not np.all(error > 0):
             raise reject(
                 "standard_error", error, "must be positive", "Compare a constant directly."
@@ -99,6 +107,10 @@ def simulate(
     replicates: int,
     seed: int | np.random.SeedSequence,
     n_jobs: int = 1,
+    *,
+    backend: str | None = None,
+    progress: Callable[[str], Any] | None = None,
+    path: str | PathLike[str] | None = None,
 ) -> MonteCarlo:
     """Run independent replicates of an experiment.
 
@@ -112,19 +124,29 @@ def simulate(
     seed : int or numpy.random.SeedSequence
         Replicate r uses the child with ``spawn_key = (..., r)``; nothing else is random.
     n_jobs : int, optional
-        Passed to joblib, whose ambient backend is used (processes by default).
+        Number of workers as in joblib, -1 for all cores; processes unless `backend` says otherwise.
+    backend : str, optional
+        A backend of joblib. ``"dask"`` runs on all workers of the Dask cluster that this process
+        has a client of, ``"ray"`` on the Ray cluster; by default the ambient one.
+    progress : callable, optional
+        Such as `print`: receives a sentence with rate and remaining time, at most every second.
+    path : path-like, optional
+        A file that keeps every finished replicate (see `overparam.runs`): the same call resumes an
+        interrupted simulation, and one with more replicates extends it.
 
     Returns
     -------
     MonteCarlo
-        Bit-identical for every `n_jobs`, backend and number of BLAS threads: linear algebra runs on
-        one thread inside a replicate, and results are collected in order.
+        Bit-identical for every `n_jobs`, backend and number of BLAS threads, interrupted or not, on
+        processors of one kind: linear algebra runs on one thread inside a replicate, and results
+        are collected in order.
 
     Raises
     ------
     ValueError
-        If `replicates` is less than 2, `seed` is no seed, or a replicate returns a value that is
-        not finite.
+        If `replicates` is less than 2, `seed` is no seed, a replicate returns a value that is not
+        finite, or `path` holds anything but replicates of this experiment: one of them is repeated
+        to make sure.
 
     Examples
     --------
@@ -134,26 +156,47 @@ def simulate(
     """
     replicates = count("replicates", replicates, minimum=2)
     root = _seed_sequence(seed)
-    # Stateless, unlike root.spawn(): the same call gives the same streams again.
-    streams = [
-        np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, replicate))
-        for replicate in range(replicates)
-    ]
-    # Several chunks for each worker even out their load; limiting threads costs once for a chunk.
-    workers = effective_n_jobs(n_jobs)
-    size = replicates if workers == 1 else max(1, replicates // (8 * workers))
-    chunks = [streams[begin : begin + size] for begin in range(0, replicates, size)]
-    with threadpool_limits(1):  # workers that are threads share this limit
-        results = Parallel(n_jobs=n_jobs)(delayed(_run)(experiment, chunk) for chunk in chunks)
-    samples = [sample for result in results for sample in result]
+    entropy = [int(word) for word in np.atleast_1d(np.asarray(root.entropy, dtype=object))]
+    samples: list[ArrayLike] = [0.0] * replicates
+    if path is None:
+        report = Progress(replicates, 0, progress, "replicates")
+        work = partial(_replicate, experiment, entropy, root.spawn_key)
+        for position, sample, _ in finished(work, range(replicates), n_jobs, backend):
+            samples[position] = sample
+            report.step()
+    else:
+        stem = {"entropy": entropy, "spawn_key": list(root.spawn_key)}
+        results = run_all(
+            update_wrapper(partial(_recorded, experiment), experiment),
+            [stem | {"replicate": replicate} for replicate in range(replicates)],
+            path,
+            n_jobs=n_jobs,
+            backend=backend,
+            progress=progress,
+            verify=True,
+        )
+        samples = [result["sample"] for result in results]
     return MonteCarlo(real_array("experiment(rng)", samples, (1, 2, 3, 4)))
 
 
-def _run(
-    experiment: Callable[[np.random.Generator], ArrayLike], streams: list[np.random.SeedSequence]
-) -> list[ArrayLike]:
-    with threadpool_limits(1):
-        return [experiment(np.random.default_rng(stream)) for stream in streams]
+def _replicate(
+    experiment: Callable[[np.random.Generator], ArrayLike],
+    entropy: list[int],
+    spawn_key: Sequence[int],
+    replicate: int,
+) -> ArrayLike:
+    """Run one replicate; stateless, unlike SeedSequence.spawn: the same call, the same stream."""
+    word = entropy[0] if len(entropy) == 1 else entropy
+    stream = np.random.SeedSequence(word, spawn_key=(*spawn_key, replicate))
+    return experiment(np.random.default_rng(stream))
+
+
+def _recorded(
+    experiment: Callable[[np.random.Generator], ArrayLike], task: dict[str, Any]
+) -> dict[str, Any]:
+    # As real_array will see it: a file must not make a number of what would be refused.
+    sample = _replicate(experiment, task["entropy"], task["spawn_key"], task["replicate"])
+    return {"sample": real_array("experiment(rng)", sample, (0, 1, 2, 3))}
 
 
 def _seed_sequence(seed: object) -> np.random.SeedSequence:

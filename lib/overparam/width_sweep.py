@@ -7,13 +7,15 @@ factorization gives the dual solution. The kernel squares the condition number, 
 fit that misses its labels by more than 1e-8 (relative) is done again by singular values.
 """
 
+from collections.abc import Callable
 from functools import partial
+from os import PathLike
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import solve_triangular
-from scipy.linalg.blas import dsyrk
-from scipy.linalg.lapack import dpotrf, dpotrs
+from scipy.linalg.blas import dsyrk, dtrsv
+from scipy.linalg.lapack import dgeqrf, dormqr, dpotrf, dtrtrs
 
 from overparam._validation import Array, count, real_array, reject
 from overparam.law import check_sample_size
@@ -21,6 +23,7 @@ from overparam.problem import LinearGaussianProblem
 from overparam.simulation import MonteCarlo, simulate
 
 _GUARD = 1e-8
+_BLOCKS = 4  # of features, for products with coefficients that are zero beyond their width
 
 
 def simulate_risks(
@@ -30,6 +33,10 @@ def simulate_risks(
     replicates: int,
     seed: int | np.random.SeedSequence,
     n_jobs: int = 1,
+    *,
+    backend: str | None = None,
+    progress: Callable[[str], Any] | None = None,
+    path: str | PathLike[str] | None = None,
 ) -> MonteCarlo:
     """Simulate the risk of the minimum-norm fit that uses the first w features, for each width w.
 
@@ -46,8 +53,8 @@ def simulate_risks(
         Independent training samples, at least 2.
     seed : int or numpy.random.SeedSequence
         See `simulate`.
-    n_jobs : int, optional
-        See `simulate`.
+    n_jobs, backend, progress, path : optional
+        See `simulate`: workers, a cluster, rate and remaining time, a file to resume from.
 
     Returns
     -------
@@ -80,7 +87,15 @@ def simulate_risks(
     steps = tuple(int(width) for width in array)
     # Never draw features that no width uses: what they carry is noise to all of them.
     visible = problem.restrict(np.arange(steps[-1]))
-    return simulate(partial(_risks, visible, count("n", n), steps), replicates, seed, n_jobs)
+    return simulate(
+        partial(_risks, visible, count("n", n), steps),
+        replicates,
+        seed,
+        n_jobs,
+        backend=backend,
+        progress=progress,
+        path=path,
+    )
 
 
 def _risks(
@@ -110,14 +125,15 @@ def _fit_narrow(rows: Array, labels: Array, widths: tuple[int, ...], fits: Array
     """Least squares for every width below n, from one QR factorization."""
     if not widths:
         return
-    basis, triangle = np.linalg.qr(rows[: widths[-1]].T)
-    target = basis.T @ labels
+    # Only the factor and Q' y are needed: the orthogonal basis itself is never formed.
+    triangle, reflectors, _, _ = dgeqrf(rows[: widths[-1]].T)
+    target = dormqr("L", "T", triangle, reflectors, labels[:, None], 64 * labels.size)[0]
     diagonal = np.abs(np.diagonal(triangle))
     for fit, width in zip(fits, widths, strict=True):
         if diagonal[:width].min() <= width * np.finfo(np.float64).eps * diagonal[:width].max():
             fit[:width] = np.linalg.lstsq(rows[:width].T, labels, rcond=None)[0]
         else:
-            fit[:width] = solve_triangular(triangle[:width, :width], target[:width])
+            fit[:width] = dtrtrs(triangle[:width, :width], target[:width])[0][:, 0]
 
 
 def _fit_wide(rows: Array, labels: Array, widths: tuple[int, ...], fits: Array) -> None:
@@ -125,19 +141,29 @@ def _fit_wide(rows: Array, labels: Array, widths: tuple[int, ...], fits: Array) 
     if not widths:
         return
     n = labels.size
-    kernel = np.zeros((n, n), order="F")
+    kernel, room = np.zeros((n, n), order="F"), np.empty((n, n), order="F")
     duals = np.zeros((len(widths), n))
     solved = 0
     for index, width in enumerate(widths):
         kernel = dsyrk(1.0, rows[solved:width].T, beta=1.0, c=kernel, lower=1, overwrite_c=1)
         solved = width
-        factor, info = dpotrf(kernel, lower=1, clean=0)
+        np.copyto(room, kernel)
+        factor, info = dpotrf(room, lower=1, clean=0, overwrite_a=1)
         if info == 0:
-            duals[index] = dpotrs(factor, labels, lower=1)[0]
-    np.matmul(duals, rows.T, out=fits)
-    for fit, width in zip(fits, widths, strict=True):
-        fit[width:] = 0
-    missed = np.linalg.norm(labels - fits @ rows, axis=1) > _GUARD * np.linalg.norm(labels)
+            duals[index] = dtrsv(factor, dtrsv(factor, labels, lower=1), lower=1, trans=1)
+    residuals = np.tile(labels, (len(widths), 1))
+    # Each block of features is for the widths that reach into it: half of all products.
+    begin = 0
+    for group in np.array_split(np.arange(len(widths)), min(_BLOCKS, len(widths))):
+        end = widths[group[-1]]
+        reaching = slice(group[0], None)
+        block = duals[reaching] @ rows[begin:end].T
+        for coefficients, index in zip(block, group, strict=False):
+            coefficients[widths[index] - begin :] = 0
+        fits[reaching, begin:end] = block
+        residuals[reaching] -= block @ rows[begin:end]
+        begin = end
+    missed = np.linalg.norm(residuals, axis=1) > _GUARD * np.linalg.norm(labels)
     for index in np.flatnonzero(missed).tolist():
         width = widths[index]
         fits[index, :width] = np.linalg.lstsq(rows[:width].T, labels, rcond=None)[0]

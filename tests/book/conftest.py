@@ -1,12 +1,17 @@
 """A book of two short chapters, to be broken on purpose."""
 
+import functools
+import http.server
+import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 from bookkit.chapters import Book
 from bookkit.execution import execute_stale
+from bookkit.pdf import find_chromium
 
 HEADER = """\
 ---
@@ -172,3 +177,65 @@ def book(edit):
 def real_book():
     """The book that this project is about."""
     return Book.around(Path(__file__))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium; where there is none the test is skipped, but never in CI."""
+    path = find_chromium()
+    if path is None:
+        message = (
+            "NOT TESTED: there is no Chromium to open the pages with. Install it (on Debian and "
+            "Ubuntu: sudo apt-get install chromium) or name it in the environment variable CHROMIUM"
+        )
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # The sandbox needs rights that containers do not have; the pages are ours.
+        options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        chromium = playwright.chromium.launch(executable_path=path, args=options)
+        yield chromium
+        chromium.close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files, and says nothing."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site(real_site):
+    """Address of the built pages, served on this machine."""
+    handler = functools.partial(Quiet, directory=real_site)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def real_site():
+    """Folder of the built pages of the real book."""
+    return Book.around(Path(__file__)).root / "_build" / "html"
+
+
+@pytest.fixture
+def tab(browser, site):
+    """A tab with what it asked for elsewhere, and what went wrong in it."""
+    context = browser.new_context(viewport={"width": 1300, "height": 900}, reduced_motion="reduce")
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    page.elsewhere, page.errors = [], []
+    local = (site, "data:", "blob:", "about:")
+    page.on("request", lambda r: r.url.startswith(local) or page.elsewhere.append(r.url))
+    page.on("console", lambda m: m.type == "error" and page.errors.append(m.text))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("requestfailed", lambda r: page.errors.append(f"failed: {r.url}"))
+    yield page
+    context.close()

@@ -4,7 +4,15 @@ import pytest
 
 from bookkit import checks, toolchain
 from bookkit.evidence import Evidence
-from bookkit.execution import ChapterError, evidence, execute_stale, is_fresh, outputs
+from bookkit.execution import (
+    ChapterError,
+    evidence,
+    execute_stale,
+    is_fresh,
+    outputs,
+    processor_seconds,
+)
+from bookkit.kernel import SECONDS
 
 ONE, TWO = "chapters/01-one.md", "chapters/02-two.md"
 
@@ -141,6 +149,14 @@ def test_a_statement_without_a_claim(book, edit):
     (problem,) = [p for p in found if p.endswith("[statement-claim]")]
     assert problem.startswith(f"{ONE}:")
     assert "the theorem thm-other has no check" in problem
+
+
+def test_a_chapter_that_costs_too_much(book, monkeypatch):
+    chapter = book.chapters[0]
+    assert 0 < processor_seconds(chapter) < SECONDS
+    monkeypatch.setattr("bookkit.checks.processor_seconds", lambda _: SECONDS + 1)
+    (problem,) = checks.check(chapter)
+    assert problem.startswith("01-one: its execution took 61 seconds of a processor, at most 60")
 
 
 def test_versions_are_checked(monkeypatch):

@@ -49,11 +49,39 @@ def test_example_of_the_readme() -> None:
     assert result.failed == 0
 
 
+# What the commands of the studies are made of is read in their source.
+STUDIES = {
+    "arms", "comparison", "double_descent", "experiment", "measurements", "pfp_study",
+    "sipp_study", "width_study", "zoo", "zoo_ranking",
+}  # fmt: skip
+
+
+def test_page_of_networks_has_every_public_name() -> None:
+    page = (ROOT / "chapters" / "library-networks.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\.\. auto\w+:: (\S+)$", page, re.MULTILINE)
+    public = {
+        f"{name}.{attribute}"
+        for name in modules()
+        if name.startswith(("overparam.networks.", "overparam.graphs."))
+        and name.rpartition(".")[2] not in STUDIES
+        for attribute, value in vars(import_module(name)).items()
+        if getattr(value, "__module__", None) == name
+        and not attribute.startswith("_")
+        and callable(value)
+        and getattr(value, "__name__", None) == attribute
+    }
+    assert set(documented) == public
+    assert len(documented) == len(public)
+
+
 def test_library_page_has_every_public_name() -> None:
     page = (ROOT / "chapters" / "library.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\.\. auto\w+:: (\S+)$", page, re.MULTILINE)
     public = {f"overparam.{name}" for name in overparam.__all__}
-    assert {name for name in documented if name.startswith("overparam.")} == public
+    assert {name for name in documented if re.fullmatch(r"overparam\.\w+", name)} == public
+    for name in documented:  # also what is imported by its module, such as overparam.runs.read
+        module, _, attribute = name.rpartition(".")
+        assert getattr(import_module(module), attribute).__doc__, name
     assert {f"bookkit.{name}" for name in bookkit.__all__} <= set(documented)
     assert len(documented) == len(set(documented))
 

@@ -149,7 +149,7 @@ X, Y = np.random.default_rng(8).standard_normal((14, 40)), np.arange(14.0)
         ({"features": X[:9], "labels": Y[:9]}, "`features.shape` must have at least 12 rows"),
         ({"features": np.ones((14, 3))}, "`features` must"),
         ({"features": X[0]}, "`features.shape` must have 2 dimension"),
-        ({"labels": 1e200 * Y}, "`labels` must have entries below 1e100"),
+        ({"labels": 1e200 * Y}, "`labels` must have its largest entry between"),
         ({"widths": []}, "`widths` must be a sequence of ints"),
         ({"widths": 30}, "`widths` must be a sequence of ints"),
         ({"widths": [0, 30]}, "`widths` must be at least 1"),

@@ -15,12 +15,17 @@ def problem_with_decay(power: float = 1.0, p: int = 60) -> LinearGaussianProblem
     return LinearGaussianProblem(index**-power, 1 / np.sqrt(index), 0.3)
 
 
-def one_by_one(problem: LinearGaussianProblem, n: int, rng: np.random.Generator) -> np.ndarray:
+def one_by_one(
+    problem: LinearGaussianProblem,
+    n: int,
+    rng: np.random.Generator,
+    widths: list[int] = WIDTHS,
+) -> np.ndarray:
     """Fit every width on its own with `fit`, on the sample the sweep sees."""
     rows = width_sweep._feature_rows(problem, n, rng)
     labels = problem.coefficients @ rows + np.sqrt(0.3) * rng.standard_normal(n)
     risks = []
-    for width in WIDTHS:
+    for width in widths:
         beta = np.zeros(problem.p)
         beta[:width] = fit(rows[:width].T, labels)
         risks.append(float(problem.risk(beta)))
@@ -36,6 +41,15 @@ def test_sweep_equals_separate_fits(power: float) -> None:
         stream = np.random.SeedSequence(7, spawn_key=(replicate,))
         expected = one_by_one(problem, 20, np.random.default_rng(stream))
         np.testing.assert_allclose(risks, expected, rtol=1e-6)
+
+
+def test_sweep_of_many_widths_equals_separate_fits() -> None:
+    """More widths than blocks of features, so that blocks hold coefficients to be cleared."""
+    problem, widths = problem_with_decay(), list(range(6, 61, 3))
+    swept = simulate_risks(problem, 20, widths, replicates=2, seed=7).samples[1]
+    stream = np.random.SeedSequence(7, spawn_key=(1,))
+    expected = one_by_one(problem, 20, np.random.default_rng(stream), widths)
+    np.testing.assert_allclose(swept, expected, rtol=1e-9)
 
 
 def test_guard_is_what_saves_ill_conditioned_fits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +99,17 @@ def test_standard_error_and_z_score() -> None:
     np.testing.assert_allclose(result.z_score([2.0, 6.0 - 2 / np.sqrt(3)]), [0.0, 1.0])
     with pytest.raises(ValueError, match="`standard_error` must be positive"):
         MonteCarlo(np.ones(4)).z_score(1.0)
+
+
+def test_predictions_of_another_shape_are_refused() -> None:
+    result = MonteCarlo(np.arange(12.0).reshape(3, 2, 2))
+    assert result.z_score([1.0, 2.0]).shape == (2, 2)
+    assert result.z_score(1.0).shape == (2, 2)
+    for predicted in (np.ones((3, 2, 2)), np.ones(3), np.ones((2, 3))):
+        with pytest.raises(ValueError, match=r"`predicted.shape` must broadcast to \(2, 2\)"):
+            result.z_score(predicted)
+    with pytest.raises(ValueError, match=r"`predicted.shape` must broadcast to \(\)"):
+        MonteCarlo(np.arange(3.0)).z_score([1.0, 2.0])
 
 
 @pytest.mark.parametrize("penalty", [1e-3, 1.0])

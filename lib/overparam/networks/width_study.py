@@ -9,7 +9,6 @@ see ``--help`` for the other scales.
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -191,4 +190,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,52 @@
+"""The book as one document and as one archive."""
+
+import re
+import zipfile
+
+import pytest
+
+from bookkit import editions, pdf
+
+PAGE = """<html><head><link href="../_static/a.css" rel="stylesheet"/>
+<script src="../_static/mathjax/x.js"></script><script src="../_static/other.js"></script></head>
+<body><article id="x"><h1 id="top">{name}<a class="headerlink" href="#top">#</a></h1>
+<a href="two.html#top">two</a> <a href="#top">here</a> <a href="one.html">one</a>
+<a href="https://example.org/two.html#top">away</a> <a href="../_sources/one.md">source</a>
+</article></body></html>"""
+
+
+def test_links_between_pages_become_links_within_the_document(tmp_path):
+    (tmp_path / "chapters").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "chapters" / f"{name}.html").write_text(PAGE.format(name=name))
+    whole = pdf._one_page(tmp_path, ["one", "two"])
+    ids = re.findall(r'id="([^"]+)"', whole)
+    assert len(set(ids)) == len(ids)
+    links = re.findall(r'<a href="([^"]+)"', whole)
+    within = [link.removeprefix("#") for link in links if link.startswith("#")]
+    assert within == ["two.top", "one.top", "one", "two.top", "two.top", "one"]
+    assert set(within) <= set(ids)
+    assert {"https://example.org/two.html#top", "../_sources/one.md"} <= set(links)
+    assert "mathjax" in whole
+    assert "other.js" not in whole
+    assert "headerlink" not in whole
+
+
+def test_printing_says_what_is_missing(book, monkeypatch):
+    with pytest.raises(ValueError, match="run `make book` first"):
+        pdf.print_book(book)
+    (book.root / "_build" / "html").mkdir()
+    (book.root / "_build" / "html" / "index.html").touch()
+    monkeypatch.setattr(pdf, "find_chromium", lambda: None)
+    with pytest.raises(ValueError, match="no Chromium to print with"):
+        pdf.print_book(book)
+
+
+def test_the_archive_has_notebooks_library_and_instructions(real_book):
+    with zipfile.ZipFile(editions.pack_notebooks(real_book)) as archive:
+        names = {name.removeprefix("notebooks/") for name in archive.namelist()}
+        readme = archive.read("notebooks/README.md").decode()
+    assert {f"{chapter.stem}.ipynb" for chapter in real_book.chapters} <= names
+    [wheel] = (name for name in names if name.endswith(".whl"))
+    assert f'"{wheel}[chapters]"' in readme
+    assert not any("_build" in name or name.endswith(".pyc") for name in names)
