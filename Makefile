@@ -27,7 +27,7 @@ pages: $(INSTALLED)
 test: lint
 	$(BIN)/pytest --nbmake -n $(JOBS) --dist worksteal
 	$(MAKE) --no-print-directory pages
-	$(BIN)/pytest tests/book -m pages
+	$(BIN)/pytest tests/book -m pages -n $(JOBS)
 
 serve: book
 	$(BIN)/python -m http.server --directory _build/html 8000

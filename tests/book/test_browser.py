@@ -19,7 +19,8 @@ PAGES = sorted(
 MATHEMATICS_IS_DONE = "() => window.MathJax?.startup?.promise.then(() => true) ?? true"
 # The theme lets keys reach what scrolls, a moment after the size of the window has changed.
 SCROLLS_BY_KEYS = """() => ![...document.querySelectorAll('[tabindex="-1"]')].some(
-    (e) => e.matches("pre, .cell_output, .math") && e.scrollWidth > e.clientWidth)"""
+    (e) => e.matches("pre, .cell_output, .math, .pst-scrollable-table-container")
+        && e.scrollWidth > e.clientWidth)"""
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # Rules that a page of the theme breaks and that we cannot mend, each with the reason. None now.
 EXEMPT: dict[str, str] = {}
