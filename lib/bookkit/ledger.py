@@ -32,12 +32,18 @@ def check_line(claim: Claim) -> str:
     return f"{mark} {claim.what}: {claim.verdict}"
 
 
-def lines(chapters: Sequence[Chapter], evidence: dict[str, Evidence]) -> list[str]:
-    """Return the ledger of the book as lines of MyST Markdown."""
+def claims_by_label(evidence: Mapping[str, Evidence]) -> dict[str, list[Claim]]:
+    """Return the claims of all chapters by the label of what they check."""
     claims: dict[str, list[Claim]] = {}
     for part in evidence.values():
         for claim in part.claims:
             claims.setdefault(claim.label, []).append(claim)
+    return claims
+
+
+def lines(chapters: Sequence[Chapter], evidence: dict[str, Evidence]) -> list[str]:
+    """Return the ledger of the book as lines of MyST Markdown."""
+    claims = claims_by_label(evidence)
     statements = [(c, s) for c in chapters for s in c.statements]
     stated = {s.label for _, s in statements}
     return [

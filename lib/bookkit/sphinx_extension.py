@@ -19,10 +19,10 @@ from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from bookkit import checks, dependencies, execution, footers, ledger, lint, toolchain
+from bookkit import checks, costs, dependencies, execution, footers, ledger, lint, toolchain
 from bookkit.chapters import Book, Chapter
 from bookkit.descriptions import describe_page
-from bookkit.evidence import Claim, Evidence
+from bookkit.evidence import Evidence
 
 logger = logging.getLogger(__name__)
 
@@ -168,10 +168,11 @@ class ShowChecks(SphinxTransform):
 
     def apply(self, **_: Any) -> None:
         """Replace the stand-ins in one document."""
+        claims = ledger.claims_by_label(_evidence(self.env))
         for node in list(self.document.findall(checks_node)):
             label = _enclosing_label(node)
             items = nodes.bullet_list(classes=["bookkit-checks"])
-            for claim in _claims(self.env).get(label, ()):
+            for claim in claims.get(label, ()):
                 paragraph = nodes.paragraph()
                 paragraph += nodes.Text(ledger.check_line(claim))
                 items += nodes.list_item("", paragraph)
@@ -185,10 +186,7 @@ class LedgerDirective(SphinxDirective):
         """Generate the ledger from the sources and the executed chapters."""
         chapters = _book(self.env).chapters
         _depend(self.env, *(c.path for c in chapters), *(c.executed for c in chapters))
-        box = nodes.container(classes=["bookkit-ledger"])
-        lines = ledger.lines(chapters, _evidence(self.env))
-        self.state.nested_parse(StringList(lines, self.env.docname), self.content_offset, box)
-        return [box]
+        return _generated(self, "bookkit-ledger", ledger.lines(chapters, _evidence(self.env)))
 
 
 class ChapterMapDirective(SphinxDirective):
@@ -198,10 +196,25 @@ class ChapterMapDirective(SphinxDirective):
         """Generate the table from the references in the sources."""
         book = _book(self.env)
         _depend(self.env, *(chapter.path for chapter in book.chapters))
-        box = nodes.container(classes=["bookkit-map"])
-        lines = dependencies.table(book)
-        self.state.nested_parse(StringList(lines, self.env.docname), self.content_offset, box)
-        return [box]
+        return _generated(self, "bookkit-map", dependencies.table(book))
+
+
+class ChapterCostsDirective(SphinxDirective):
+    """The table that says what the execution of each chapter cost."""
+
+    def run(self) -> list[nodes.Node]:
+        """Generate the table from the executed chapters."""
+        book = _book(self.env)
+        _depend(self.env, *(chapter.executed for chapter in book.chapters))
+        return _generated(self, "bookkit-costs", costs.table(book, _evidence(self.env)))
+
+
+def _generated(directive: SphinxDirective, name: str, lines: list[str]) -> list[nodes.Node]:
+    """Parse generated Markdown into a box with a class of its own."""
+    box = nodes.container(classes=[name])
+    source = StringList(lines, directive.env.docname)
+    directive.state.nested_parse(source, directive.content_offset, box)
+    return [box]
 
 
 def _book(env: BuildEnvironment) -> Book:
@@ -234,14 +247,6 @@ def _evidence(env: BuildEnvironment) -> dict[str, Evidence]:
     return evidence
 
 
-def _claims(env: BuildEnvironment) -> dict[str, list[Claim]]:
-    by_label: dict[str, list[Claim]] = {}
-    for part in _evidence(env).values():
-        for claim in part.claims:
-            by_label.setdefault(claim.label, []).append(claim)
-    return by_label
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
     app.connect("config-inited", show_repository)
@@ -261,5 +266,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("evidence", EvidenceDirective)
     app.add_directive("ledger", LedgerDirective)
     app.add_directive("chapter-map", ChapterMapDirective)
+    app.add_directive("chapter-costs", ChapterCostsDirective)
     app.add_transform(ShowChecks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

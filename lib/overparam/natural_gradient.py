@@ -61,8 +61,9 @@ def power_preconditioner(variances: ArrayLike, power: float, damping: float = 0.
         raise reject(
             "variances", variances, "must be positive and finite after damping", "Add damping."
         )
-    logarithms = -exponent * np.log(damped)
-    logarithms -= logarithms.mean()
+    with np.errstate(over="ignore", invalid="ignore"):
+        logarithms = -exponent * np.log(damped)
+        logarithms -= logarithms.mean()
     if not np.abs(logarithms).max() < 700:
         raise reject("power", power, "must give entries below 1e304", "Pass a smaller power.")
     return np.exp(logarithms)

@@ -2,10 +2,11 @@
 
 import pytest
 
-from bookkit import checks, toolchain
+from bookkit import checks, costs, toolchain
 from bookkit.evidence import Evidence
 from bookkit.execution import (
     ChapterError,
+    book_evidence,
     evidence,
     execute_stale,
     is_fresh,
@@ -157,6 +158,14 @@ def test_a_chapter_that_costs_too_much(book, monkeypatch):
     monkeypatch.setattr("bookkit.checks.processor_seconds", lambda _: SECONDS + 1)
     (problem,) = checks.check(chapter)
     assert problem.startswith("01-one: its execution took 61 seconds of a processor, at most 60")
+
+
+def test_the_table_of_costs_has_every_chapter_and_their_sum(book, monkeypatch):
+    monkeypatch.setattr("bookkit.execution.processor_seconds", lambda _: 2.6)
+    rows = "\n".join(costs.table(book, book_evidence(book)))
+    for chapter in book.chapters:
+        assert f"* - {{doc}}`/chapters/{chapter.stem}`\n  - 3\n" in rows
+    assert f"* - All chapters\n  - {2.6 * len(book.chapters):.0f}\n" in rows
 
 
 def test_versions_are_checked(monkeypatch):

@@ -382,6 +382,7 @@ def test_many_unlabelled_inputs_are_the_population() -> None:
         (lambda: fit(np.eye(2), np.ones(2), preconditioner=[[1, 1], [0, 1]]), "symmetric"),
         (lambda: fit(np.eye(2), np.ones(2), preconditioner=np.ones(3)), "one row for each"),
         (lambda: natural_gradient_fit(np.ones((1, 2)), [1.0], np.ones((2, 3))), "2 columns"),
+        (lambda: power_preconditioner([7.0], 9.3e307), "Pass a smaller power"),
         (lambda: power_preconditioner([0.0, 1.0], 1.0), "Add damping"),
     ],
 )
