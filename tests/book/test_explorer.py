@@ -204,6 +204,7 @@ def test_lines_are_drawn_in_both_modes(explorer):
     assert light[0] == "rgb(0, 114, 178)"  # the blue of bookkit.style.theory
     assert light[1] == "rgb(0, 158, 115)"
     tab.emulate_media(color_scheme="dark")
+    tab.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
     dark = [tab.evaluate(styles, name) for name in ("dense", "pruned", "retrained", "small")]
     assert len(set(light)) == len(set(dark)) == 4
     assert not set(light) & set(dark)
