@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from overparam._validation import reject
+from overparam.networks.checks import check_parameters
 from overparam.networks.masks import Scores
 from overparam.networks.network import Network, Parameters, activations, patches
 
@@ -330,15 +331,7 @@ def check_batch(
         raise reject("inputs.shape", images.shape, f"{rule} with a sample or more", "Reshape it.")
     if not np.isfinite(images).all():
         raise reject("inputs", "not finite", "must be finite", "Drop or repair these images.")
-    for name, shapes in network.parameter_shapes.items():
-        ours = {leaf: jnp.shape(array) for leaf, array in parameters.get(name, {}).items()}
-        if ours != shapes:
-            advice = f"Give layer {name!r} arrays of the shapes {shapes}."
-            raise reject(f"parameters[{name!r}]", ours, "must match the network", advice)
-        for leaf, array in parameters[name].items():
-            if not bool(jnp.isfinite(array).all()):
-                advice = "Train again with a smaller learning rate."
-                raise reject(f"parameters[{name!r}][{leaf!r}]", "not", "must be finite", advice)
+    check_parameters(network, parameters)
     return images
 
 

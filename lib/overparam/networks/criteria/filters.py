@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from overparam._validation import reject
 from overparam.networks.channels import ChannelGroup, channel_groups
-from overparam.networks.criteria.checks import check_key
+from overparam.networks.checks import check_key
 from overparam.networks.data import Samples
 from overparam.networks.masks import Scores
 from overparam.networks.network import Network, Parameters

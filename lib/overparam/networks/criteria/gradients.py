@@ -12,7 +12,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from overparam.networks.criteria.checks import check_samples
+from overparam.networks.checks import check_samples
 from overparam.networks.criteria.passes import gradient_sum, linearize, sum_over
 from overparam.networks.data import Samples
 from overparam.networks.masks import Scores, weights

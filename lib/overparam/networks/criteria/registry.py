@@ -9,6 +9,7 @@ import jax
 
 from overparam._validation import reject
 from overparam.networks.channels import filter_masks
+from overparam.networks.checks import check_parameters
 from overparam.networks.criteria import (
     filters,
     gradients,
@@ -17,7 +18,6 @@ from overparam.networks.criteria import (
     thinet,
     weights,
 )
-from overparam.networks.criteria.checks import check_parameters
 from overparam.networks.data import Samples
 from overparam.networks.masks import Scope, Scores, apply_masks, weight_masks
 from overparam.networks.network import Network, Parameters

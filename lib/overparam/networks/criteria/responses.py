@@ -8,7 +8,7 @@ import numpy as np
 
 from overparam._validation import reject
 from overparam.networks.channels import ChannelGroup, channel_groups
-from overparam.networks.criteria.checks import check_samples
+from overparam.networks.checks import check_samples
 from overparam.networks.criteria.passes import channel_contributions, sum_over
 from overparam.networks.data import Samples
 from overparam.networks.masks import Scores

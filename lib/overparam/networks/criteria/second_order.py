@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from overparam.networks.criteria.checks import check_samples
+from overparam.networks.checks import check_samples
 from overparam.networks.criteria.curvature import (
     exact_hessian,
     flatten,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from overparam.networks.channels import channel_groups
-from overparam.networks.criteria.checks import check_samples
+from overparam.networks.checks import check_samples
 from overparam.networks.criteria.passes import second_moments, sum_over
 from overparam.networks.data import Samples
 from overparam.networks.masks import Scores

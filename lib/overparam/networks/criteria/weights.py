@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from overparam.networks.criteria.checks import check_key, check_samples
+from overparam.networks.checks import check_key, check_samples
 from overparam.networks.criteria.passes import second_moments, sum_over
 from overparam.networks.data import Samples
 from overparam.networks.masks import Scores, weights

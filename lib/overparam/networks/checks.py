@@ -1,4 +1,4 @@
-"""What every criterion refuses before it computes anything."""
+"""What is refused before anything is scored: parameters, samples and keys that do not fit."""
 
 import jax
 import jax.numpy as jnp
