@@ -1,5 +1,7 @@
 """Checks of what callers pass in; messages name the argument, its value, the rule, the way out."""
 
+from math import isfinite
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -178,7 +180,10 @@ def nonnegative_number(name: str, value: object) -> float:
     >>> nonnegative_number("penalty", 1)
     1.0
     """
-    number = float(real_array(name, value, (0,)))
+    if isinstance(value, float) and isfinite(value):  # almost always: no array is needed
+        number = float(value)
+    else:
+        number = float(real_array(name, value, (0,)))
     if number < 0:
         raise reject(name, number, "must not be negative", "Pass a number >= 0.")
     return number
@@ -215,7 +220,7 @@ def count(name: str, value: object, minimum: int = 1) -> int:
         raise reject(name, value, "must be an integer", "Pass an int, such as int(n).")
     if value < minimum:
         raise reject(name, value, f"must be at least {minimum}", "Pass a larger count.")
-    if value > np.iinfo(np.int64).max:
+    if value >= 2**63:
         raise reject(name, value, "must fit into 64 bits", "Pass a smaller count.")
     return int(value)
 

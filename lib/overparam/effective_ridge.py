@@ -100,13 +100,47 @@ def solve_effective_ridge(
     >>> solve_effective_ridge([2.0] * 40, n=10).value
     6.0
     """
-    array = nonnegative_array("variances", variances)
-    n = count("n", n)
-    penalty = nonnegative_number("penalty", penalty)
-    if not np.all(array[:-1] >= array[1:]):
+    return solve_checked(
+        nonnegative_array("variances", variances),
+        count("n", n),
+        nonnegative_number("penalty", penalty),
+        start,
+    )
+
+
+def solve_checked(
+    array: Array, n: int, penalty: float, start: float | None = None, *, certify: bool = True
+) -> EffectiveRidge:
+    """Solve for arguments of the right types, with or without the sweep for the certificate.
+
+    Parameters
+    ----------
+    array : ndarray of shape (p,)
+        Variances, finite and not negative.
+    n : int
+        Number of samples, at least 1.
+    penalty : float
+        Ridge penalty, finite and not negative.
+    start : float, optional
+        A first guess of the root.
+    certify : bool, optional
+        Whether to spend one more sweep on the certificate of the root. Without it the certificate
+        is a bound from before the last step, which takes the error to its third power.
+
+    Returns
+    -------
+    EffectiveRidge
+        As from `solve_effective_ridge`; the root is the same either way.
+
+    Examples
+    --------
+    >>> solve_checked(np.array([2.0, 2.0]), 1, 0.0, certify=False).value
+    2.0
+    """
+    if not (array[:-1] >= array[1:]).all():
         array = np.sort(array)[::-1]
     # Zeros are last, so that their number is known without a pass over all.
-    rank = array.size - int(np.searchsorted(array[::-1], 0.0, side="right"))
+    rank = array.size if array[-1] > 0 else int(np.count_nonzero(array))
     if rank == 0 and penalty > 0:
         return EffectiveRidge(penalty, 0.0, 0)  # n penalty / mu = n
     if penalty == 0 and n >= rank:
@@ -117,19 +151,19 @@ def solve_effective_ridge(
             "Pass fewer samples, more features, or a penalty > 0.",
         )
     # The equation is homogeneous; a power of two rescales without rounding, where there is need.
-    scale = ldexp(0.5, frexp(max(float(array[0]), penalty))[1])
+    largest = float(array[0])
+    scale = ldexp(0.5, frexp(max(largest, penalty))[1])
     scale = 1.0 if _SMALL < scale < 1 / _SMALL else scale
     if scale != 1:
-        array, penalty = array / scale, penalty / scale
-    if n >= rank and penalty < _TINY * max(float(array[0]), 1.0):
+        array, penalty, largest = array / scale, penalty / scale, largest / scale
+    if n >= rank and penalty < _TINY * max(largest, 1.0):
         raise reject(
             "penalty", penalty * scale, "must be at least 1e-307 of the variances", "Raise it."
         )
     if array[rank - 1] == 0:
         raise reject(
-            "variances", variances, "must span less than 1e308", "Drop the features below that."
+            "variances", array * scale, "must span less than 1e308", "Drop the features below that."
         )
-    head, tail = array[:n], array[n:]
     surplus, deficit = n * penalty, max(n - array.size, 0)
     if start is None:
         mu = _upper_bound(array, n, rank, surplus)
@@ -137,10 +171,10 @@ def solve_effective_ridge(
         mu = nonnegative_number("start", start) / scale
         if mu == 0:
             raise reject("start", start, "must be positive", "Leave it out.")
-    mu, certificate, sweeps = _iterate(head, tail, mu, surplus, deficit)
+    mu, certificate, sweeps = _iterate(array[:n], array[n:], mu, surplus, deficit, certify=certify)
     value = mu * scale
     if not (isfinite(value) and value >= _TINY):
-        raise reject("variances", variances, "must have a root in float64", "Rescale them.")
+        raise reject("variances", array * scale, "must have a root in float64", "Rescale them.")
     return EffectiveRidge(value, certificate, sweeps)
 
 
@@ -151,10 +185,11 @@ def _upper_bound(array: Array, n: int, rank: int, surplus: float) -> float:
     bounds the sum by (r-k) m / (m + mu), m the mean of the r-k variances. The bound is the positive
     root of (n-k) mu^2 - ((r-n) m + surplus) mu - surplus m = 0. Tried are k = 0, n/4, n/2, 3n/4.
     """
-    cuts = [k * min(n, rank) // 4 for k in range(4)]
+    cuts = sorted({k * min(n, rank) // 4 for k in range(4)})
+    sums = np.add.reduceat(array[:rank], cuts).tolist()
     tail, bounds = 0.0, []
-    for k, end in zip(cuts[::-1], [rank, *cuts[:0:-1]], strict=True):
-        tail += float(array[k:end].sum())
+    for k, part in zip(cuts[::-1], sums[::-1], strict=True):
+        tail += part
         mean = tail / (rank - k)
         linear = (rank - n) * mean + surplus
         root = sqrt(linear**2 + 4 * (n - k) * surplus * mean)
@@ -166,28 +201,31 @@ def _upper_bound(array: Array, n: int, rank: int, surplus: float) -> float:
 
 
 def _iterate(
-    head: Array, tail: Array, mu: float, surplus: float, deficit: int
+    head: Array, tail: Array, mu: float, surplus: float, deficit: int, *, certify: bool
 ) -> tuple[float, float, int]:
     """Run the safeguarded Halley iteration from `mu`; return root, certificate and sweeps."""
     previous, last_step = inf, inf
     room = np.empty((2, min(BLOCK, max(head.size, tail.size))))
+    head_blocks, tail_blocks = _blocks(head, room), _blocks(tail, room)
     for sweeps in range(1, _MAX_SWEEPS + 1):
         # Near the root an error e becomes O(e^3), so after such a step only rounding is left,
         # and the certificate, which needs no derivatives, is all that remains to be computed.
         final = abs(last_step) ** 3 < _ROUNDING
-        h, h1, h2 = _power_sums(head, mu, room, head_side=True, plain=final)
-        t, t1, t2 = _power_sums(tail, mu, room, head_side=False, plain=final)
-        balance = h + deficit, t + surplus / mu
-        psi = _log_ratio(*balance)
+        if final and not certify:
+            return mu, previous / 2, sweeps - 1
+        h, h1, h2 = _power_sums(head_blocks, mu, head_side=True, plain=final)
+        t, t1, t2 = _power_sums(tail_blocks, mu, head_side=False, plain=final)
+        high, low = h + deficit, t + surplus / mu
+        psi = _log_ratio(high, low)
         if final or abs(psi) < _ROUNDING:
             return mu, abs(psi), sweeps
-        rise, fall = h1 / balance[0], (t1 + surplus / mu) / balance[1]
+        rise, fall = h1 / high, (t1 + surplus / mu) / low
         slope = rise + fall
-        curvature = h2 / balance[0] - rise**2 - (t2 + surplus / mu) / balance[1] + fall**2
+        curvature = h2 / high - rise**2 - (t2 + surplus / mu) / low + fall**2
         newton = -psi / slope
         step = newton / max(1 + newton * curvature / (2 * slope), 0.5)
-        low, high = sorted((-psi, -psi / 2))
-        step = min(max(step, low), high)
+        # The exact step is between -psi and -psi / 2.
+        step = min(max(abs(step), abs(psi) / 2), abs(psi)) * (-1 if psi > 0 else 1)
         if abs(psi) > previous / 2:
             step = -2 * psi / 3
         previous, last_step = abs(psi), step
@@ -202,26 +240,31 @@ def _log_ratio(a: float, b: float) -> float:
     return log(ratio) if 0 < ratio < inf else log(a) - log(b)
 
 
+def _blocks(part: Array, room: Array) -> list[tuple[Array, Array, Array]]:
+    """Cut `part` into blocks, each with two arrays of its size from `room`."""
+    return [
+        (block, room[0, : block.size], room[1, : block.size])
+        for block in (part[begin : begin + BLOCK] for begin in range(0, part.size, BLOCK))
+    ]
+
+
 def _power_sums(
-    part: Array, mu: float, room: Array, *, head_side: bool, plain: bool
+    blocks: list[tuple[Array, Array, Array]], mu: float, *, head_side: bool, plain: bool
 ) -> tuple[float, float, float]:
-    """Sum f, |f'| and f'' over `part`, f = 1 - zeta for the head and zeta for the tail.
+    """Sum f, |f'| and f'' over blocks, f = 1 - zeta for the head and zeta for the tail.
 
     Derivatives are in l = log mu: f' = f (1-f) for the head and minus that for the tail, and
-    f'' = f (1-f) (1-2f) for both. `plain` leaves them out. `room` holds two blocks.
+    f'' = f (1-f) (1-2f) for both. With `plain` only the first sum is computed.
     """
-    sums: list[tuple[float, float, float]] = []
-    for begin in range(0, part.size, BLOCK):
-        block = part[begin : begin + BLOCK]
-        value, square = room[0, : block.size], room[1, : block.size]
+    sums: tuple[list[float], list[float], list[float]] = [], [], []
+    for block, value, square in blocks:
         np.add(block, mu, out=value)
         np.divide(mu if head_side else block, value, out=value)
-        s0 = float(value.sum())
+        sums[0].append(float(np.add.reduce(value)))
         if plain:
-            sums.append((s0, 0.0, 0.0))
             continue
-        s1 = float(np.dot(value, value))
+        sums[1].append(float(value.dot(value)))
         np.multiply(value, value, out=square)
-        s2 = float(np.dot(square, value))
-        sums.append((s0, s0 - s1, s0 - 3 * s1 + 2 * s2))
-    return fsum(s[0] for s in sums), fsum(s[1] for s in sums), fsum(s[2] for s in sums)
+        sums[2].append(float(square.dot(value)))
+    s0, s1, s2 = map(fsum, sums)
+    return s0, s0 - s1, s0 - 3 * s1 + 2 * s2

@@ -14,12 +14,13 @@ these, and nothing else in the display changes.
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from overparam._validation import Array, count, generator, nonnegative_number, reject
-from overparam.effective_ridge import BLOCK, solve_effective_ridge
+from overparam.effective_ridge import BLOCK, solve_checked
 from overparam.preconditioning import checked_preconditioner, preconditioned_spectrum
 from overparam.problem import LinearGaussianProblem
 
@@ -58,7 +59,7 @@ class CoordinateLaw:
     preconditioner: Array | None = None
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.risk):
+        if not isfinite(self.risk):
             raise reject("problem", self.problem, "must have a finite risk", "Rescale the labels.")
 
     @property
@@ -255,7 +256,7 @@ def _law(
     if penalty == 0 and problem.p < n:
         risk = problem.noise_variance * n / (n - problem.rank)
         return CoordinateLaw(problem, n, 0.0, 0.0, risk, entries)
-    mu = solve_effective_ridge(spectrum, n, penalty).value
+    mu = solve_checked(spectrum, int(n), penalty, certify=False).value
     return law_at(problem, n, penalty, mu, entries)
 
 
@@ -353,9 +354,9 @@ def law_at(
         np.divide(mu, shifted, out=lost)
         # zeta is not 1 - lost here: it would lose its digits where it is small.
         np.divide(variances, shifted, out=kept)
-        spread += float(np.dot(kept, lost))
+        spread += float(kept.dot(lost))
         lost *= coefficients[part]
         lost *= lost
-        bias += float(np.dot(eigenvalues[part], lost))
+        bias += float(lost.dot(eigenvalues[part]))
     risk = n * (problem.noise_variance + bias) / (spread + n * (penalty / mu))
     return CoordinateLaw(problem, n, penalty, mu, risk, preconditioner)

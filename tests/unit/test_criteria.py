@@ -116,8 +116,8 @@ def test_parameters_of_another_network_are_refused_by_layer():
     [
         (None, "`samples` must be given"),
         (SAMPLES.take(slice(0, 0)), "to enter 'conv1'"),
-        (SAMPLES._replace(inputs=SAMPLES.inputs[..., 0]), r"samples.inputs.shape.*\*\(4, 4, 1\)"),
-        (SAMPLES._replace(inputs=SAMPLES.inputs * np.nan), "samples.inputs.*must be finite"),
+        (SAMPLES._replace(inputs=SAMPLES.inputs[..., 0]), r"inputs.shape.*\*\(4, 4, 1\)"),
+        (SAMPLES._replace(inputs=SAMPLES.inputs * np.nan), "`inputs` must be finite"),
         (SAMPLES._replace(labels=SAMPLES.labels[:3]), "one integer for each of the 10 images"),
         (SAMPLES._replace(labels=SAMPLES.labels + 1), "0, ..., 9, the outputs of 'output'"),
         (SAMPLES._replace(labels=SAMPLES.labels - 1), "but it is -1"),

@@ -1,10 +1,14 @@
 """The networks: forward pass, training, masks, channels that go together, real removal, cost."""
 
+import io
+import tarfile
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from overparam.networks import data
 from overparam.networks.architectures import (
     dense_network,
     lenet_5,
@@ -343,3 +347,27 @@ def test_bad_input_is_refused(name):
     call, message = bad_calls()[name]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_cifar_10_is_read_from_its_binary_version(monkeypatch, tmp_path) -> None:
+    """Six files of rows: a class, then the red, the green and the blue plane."""
+    rows = np.random.default_rng(0).integers(0, 256, (12, 3073), dtype=np.uint8)
+    rows[:, 0] = np.arange(12) % 10
+    archive = tmp_path / "cifar.tar.gz"
+    names = [*(f"data_batch_{part}" for part in range(1, 6)), "test_batch"]
+    with tarfile.open(archive, "w:gz") as files:
+        for name, part in zip(names, np.split(rows, 6), strict=True):
+            entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}.bin")
+            entry.size = part.nbytes
+            files.addfile(entry, io.BytesIO(part.tobytes()))
+    asked = []
+    monkeypatch.setattr(
+        "pooch.retrieve", lambda url, known, **_: asked.append((url, known)) or str(archive)
+    )
+    samples, test_count = data._cifar_10()
+    assert asked == [(data.CIFAR_10, data.CIFAR_10_HASH)]
+    assert len(data.CIFAR_10_HASH.removeprefix("sha256:")) == 64
+    assert test_count == 10_000
+    np.testing.assert_array_equal(samples.labels, rows[:, 0])
+    assert samples.inputs.shape == (12, 32, 32, 3)
+    assert samples.inputs[7, 5, 9, 2] == rows[7, 1 + 2 * 1024 + 5 * 32 + 9]

@@ -60,6 +60,32 @@ def test_guard_is_what_saves_ill_conditioned_fits(monkeypatch: pytest.MonkeyPatc
     assert np.abs(unguarded / guarded - 1).max() > 1e-4
 
 
+@pytest.mark.parametrize("width", [60, 61, 120])
+def test_guarded_fits_interpolate_to_rounding(width: int) -> None:
+    """At condition numbers from 1e8 on, where singular values leave a thousand times as much."""
+    rng = np.random.default_rng(3)
+    problem = problem_with_decay(8.0, width)
+    rows = width_sweep._feature_rows(problem, 60, rng)
+    labels = problem.coefficients @ rows + rng.standard_normal(60)
+    assert np.linalg.cond(rows) > 1e7
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(width_sweep, "_GUARD", 0.0)
+        (beta,) = width_sweep.fit_widths(rows, labels, (width,))
+    assert np.linalg.norm(rows.T @ beta - labels) < 1e-12 * np.linalg.norm(labels)
+    # Of all that interpolate, it is the one in the span of the samples.
+    basis = np.linalg.qr(rows / np.linalg.norm(rows, axis=0))[0]
+    assert np.linalg.norm(beta - basis @ (basis.T @ beta)) < 1e-12 * np.linalg.norm(beta)
+
+
+def test_guarded_fits_without_an_interpolator() -> None:
+    """Forty features for 20 samples, 12 of them with variance: no fit meets the labels."""
+    problem = LinearGaussianProblem(np.repeat([1.0, 0.0], [12, 28]), np.full(40, 0.3), 0.3)
+    swept = simulate_risks(problem, 20, [19, 20, 40], replicates=2, seed=4).samples[1]
+    stream = np.random.SeedSequence(4, spawn_key=(1,))
+    expected = one_by_one(problem, 20, np.random.default_rng(stream), [19, 20, 40])
+    np.testing.assert_allclose(swept, expected, rtol=1e-10)
+
+
 def test_results_do_not_depend_on_workers() -> None:
     problem = problem_with_decay()
     serial = simulate_risks(problem, 20, WIDTHS, replicates=4, seed=1).samples

@@ -12,7 +12,7 @@ from overparam.networks.error_bounds import guaranteed_errors, observed_errors
 from overparam.networks.masks import density
 from overparam.networks.network import activations, initialize, patches
 from overparam.networks.sensitivity import quadrants, weight_sensitivities
-from overparam.networks.sipp import sipp_deterministic, sipp_hybrid, sipp_random
+from overparam.networks.sipp import sipp_deterministic, sipp_sampled
 from overparam.networks.size_search import search_size
 
 DENSE = dense_network([30, 20], input_shape=(4, 4, 1))
@@ -88,12 +88,12 @@ def test_sample_size_of_the_public_configuration() -> None:
 
 
 @pytest.mark.parametrize("network", [DENSE, CNN], ids=["dense", "cnn"])
-@pytest.mark.parametrize("method", [sipp_random, sipp_hybrid])
+@pytest.mark.parametrize("variant", ["random", "hybrid"])
 @pytest.mark.parametrize("keep", [0.6, 0.2])
-def test_size_within_half_a_per_cent(network, method, keep: float) -> None:
+def test_size_within_half_a_per_cent(network, variant, keep: float) -> None:
     parameters, images = model(network)
     s = weight_sensitivities(network, parameters, images)
-    pruned = method(network, parameters, s, keep, np.random.default_rng(0))
+    pruned = sipp_sampled(network, parameters, s, keep, np.random.default_rng(0), variant)
     total = sum(array.size for array in s.values())
     assert abs(density(pruned.masks) - keep) <= max(0.005 * keep, 0.6 / total)
     for layer in network.layers:
@@ -113,13 +113,15 @@ def test_deterministic_keeps_the_most_sensitive() -> None:
     assert flat[kept].min() >= flat[~kept].max()
 
 
-@pytest.mark.parametrize("method", [sipp_random, sipp_hybrid])
-def test_the_same_question_twice_has_the_same_answer(method) -> None:
+@pytest.mark.parametrize("variant", ["random", "hybrid"])
+def test_the_same_question_twice_has_the_same_answer(variant) -> None:
     """In the public implementation the second query of a budget lost the units to be sampled."""
     parameters, images = model(DENSE)
     s = weight_sensitivities(DENSE, parameters, images)
     before = jax.tree.map(np.array, (parameters, s))
-    first, second = (method(DENSE, parameters, s, 0.3, np.random.default_rng(5)) for _ in range(2))
+    first, second = (
+        sipp_sampled(DENSE, parameters, s, 0.3, np.random.default_rng(5), variant) for _ in range(2)
+    )
     jax.tree.map(np.testing.assert_array_equal, first, second)
     jax.tree.map(np.testing.assert_array_equal, before, (parameters, s))
 
@@ -150,8 +152,8 @@ def test_expected_number_of_distinct_weights() -> None:
 def test_hybrid_takes_the_smaller_bound() -> None:
     parameters, images = model(DENSE, count=40)
     s = weight_sensitivities(DENSE, parameters, images)
-    made = sipp_hybrid(DENSE, parameters, s, 0.5, np.random.default_rng(0))
-    sampled = sipp_random(DENSE, parameters, s, 0.5, np.random.default_rng(0))
+    made = sipp_sampled(DENSE, parameters, s, 0.5, np.random.default_rng(0), "hybrid")
+    sampled = sipp_sampled(DENSE, parameters, s, 0.5, np.random.default_rng(0))
     ours = guaranteed_errors(DENSE, parameters, s, made)
     theirs = guaranteed_errors(DENSE, parameters, s, sampled)
     assert np.mean(np.concatenate([b.ravel() for b in ours.values()])) <= np.mean(
@@ -221,8 +223,8 @@ def test_bad_input() -> None:
         weight_sensitivities(DENSE, broken, images)
     for prune in (
         sipp_deterministic,
-        lambda *a: sipp_random(*a, rng),
-        lambda *a: sipp_hybrid(*a, rng),
+        lambda *a: sipp_sampled(*a, rng),
+        lambda *a: sipp_sampled(*a, rng, "hybrid"),
     ):
         for keep in (0, 1.5, float("nan")):
             with pytest.raises(ValueError, match="keep"):
@@ -230,9 +232,11 @@ def test_bad_input() -> None:
         with pytest.raises(ValueError, match="dense2"):
             prune(DENSE, parameters, {**s, "dense2": s["dense2"][:3]}, 0.5)
     with pytest.raises(ValueError, match=r"dense1.*must be >= 0"):
-        sipp_random(DENSE, parameters, {**s, "dense1": -s["dense1"]}, 0.5, rng)
+        sipp_sampled(DENSE, parameters, {**s, "dense1": -s["dense1"]}, 0.5, rng)
     with pytest.raises(ValueError, match="rng"):
-        sipp_random(DENSE, parameters, s, 0.5, 3)
+        sipp_sampled(DENSE, parameters, s, 0.5, 3)
+    with pytest.raises(ValueError, match="variant"):
+        sipp_sampled(DENSE, parameters, s, 0.5, rng, "both")
     for arguments, name in [
         ((0, [1.0], [1], 0.1), "budget"), ((1, [-1.0], [1], 0.1), "spread_sensitivity"),
         ((1, [1.0], [1, 2], 0.1), "capacities"), ((1, [1.0], [1], 1.0), "failure"),
@@ -264,3 +268,12 @@ def test_study_runs() -> None:
         sipp_study.run({**task, "network": "other"})
     with pytest.raises(ValueError, match="method"):
         sipp_study.prune("other", None, {}, {}, 0.1, np.random.default_rng(0))
+
+
+def test_less_than_a_draw_for_each_group_is_refused() -> None:
+    parameters, images = model(DENSE)
+    s = weight_sensitivities(DENSE, parameters, images)
+    with pytest.raises(ValueError, match=r"the nearest is 1\d\d, but"):
+        sipp_sampled(DENSE, parameters, s, 0.03, np.random.default_rng(0))
+    tiny = allocate(1e-200, [1.0, 8.0], [1000, 1000], failure=0.01)
+    assert tiny.draws.sum() == pytest.approx(1e-200, rel=1e-10)

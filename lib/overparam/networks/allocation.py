@@ -168,7 +168,8 @@ class Allocation:
     draws : ndarray of shape (groups,)
         What each group gets; not rounded.
     multiplier : float
-        What one more draw would take off the sum of levels; 0 if every group has all it can use.
+        What one more draw would take off the sum of levels; 0 if every group has all it can use,
+        infinite if it is beyond the range of floats.
     """
 
     draws: Array
@@ -257,14 +258,15 @@ def allocate(
             break
         low, high = (middle, high) if split(middle).sum() > budget else (low, middle)
     draws[active] = split(high)
-    return Allocation(draws, float(np.exp(high)))
+    with np.errstate(over="ignore"):
+        return Allocation(draws, float(np.exp(high)))
 
 
 def _log_v(log_h: Array) -> Array:
     """Solve h(v) = exp(log_h) for log v."""
     log_v = np.where(log_h > 0, (log_h - np.log(2)) / 2, (log_h - np.log(np.sqrt(1.5))) / 1.5)
     for _ in range(6):
-        v = np.exp(log_v)
+        v = np.exp(np.minimum(log_v, 200.0))  # beyond, the slope is 2 to the last digit
         root = np.sqrt(v * (v + 6))
         slope = 1 + (v + 3) / root
         # d log h / d log v, from h = v^2 slope and slope' = -9 / root^3.

@@ -1,6 +1,7 @@
 """The networks of this book: dense nets, two small convolutional ones, a residual one."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from overparam._validation import count, reject
 from overparam.networks.network import INPUT, Network, Node
@@ -60,15 +61,23 @@ def lenet_300_100() -> Network:
     return dense_network([300, 100])
 
 
-def lenet_5(input_shape: tuple[int, int, int] = (28, 28, 1)) -> Network:
-    """Return a network like LeNet-5: convolutions of 6 and 16 filters, dense layers of 120 and 84.
+def lenet_5(
+    input_shape: tuple[int, int, int] = (28, 28, 1),
+    filters: tuple[int, int] = (6, 16),
+    padding: Literal["SAME", "VALID"] = "SAME",
+) -> Network:
+    """Return a network like LeNet-5: two convolutions, dense layers of 120, 84 and 10 units.
 
     Rectifiers, maximum pooling and full connections replace what the original has in their place.
 
     Parameters
     ----------
     input_shape : tuple of int, default (28, 28, 1)
-        Height, width, channels of one image, at least 12 by 12.
+        Height, width, channels of one image, at least 12 by 12 (16 by 16 without padding).
+    filters : tuple of int, default (6, 16)
+        Of the two convolutions.
+    padding : str, default "SAME"
+        Of the first convolution; ``"VALID"`` is none. The second one has none.
 
     Returns
     -------
@@ -78,25 +87,28 @@ def lenet_5(input_shape: tuple[int, int, int] = (28, 28, 1)) -> Network:
     Raises
     ------
     ValueError
-        If the images are smaller than 12 by 12.
+        If the images are too small.
 
     Examples
     --------
     >>> lenet_5()
     Network(12 nodes, 61,706 parameters)
+    >>> lenet_5(filters=(8, 24), padding="VALID")
+    Network(12 nodes, 62,246 parameters)
     """
-    if min(input_shape[:2]) < 12:
+    least = 12 if padding == "SAME" else 16
+    if min(input_shape[:2]) < least:
         raise reject(
             "input_shape",
             input_shape,
-            "must be at least 12 by 12, or the second convolution has nothing to look at",
+            f"must be at least {least} by {least}, or the second convolution has nothing to see",
             "Enlarge the images or use small_cnn.",
         )
     nodes = (
-        Node("conv1", "convolution", (INPUT,), 6, kernel=5),
+        Node("conv1", "convolution", (INPUT,), filters[0], kernel=5, padding=padding),
         Node("relu1", "relu", ("conv1",)),
         Node("pool1", "max_pool", ("relu1",)),
-        Node("conv2", "convolution", ("pool1",), 16, kernel=5, padding="VALID"),
+        Node("conv2", "convolution", ("pool1",), filters[1], kernel=5, padding="VALID"),
         Node("relu2", "relu", ("conv2",)),
         Node("pool2", "max_pool", ("relu2",)),
         Node("flat", "flatten", ("pool2",)),

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from overparam._validation import reject
 from overparam.networks.data import Samples
@@ -39,6 +40,36 @@ def check_parameters(network: Network, parameters: Parameters) -> None:
                 raise reject(entry, "not finite", "must be finite", advice)
 
 
+def check_images(network: Network, inputs: ArrayLike) -> NDArray[np.float32]:
+    """Return images that the network can be evaluated on, or refuse them.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    inputs : array of shape (samples, height, width, channels)
+        To be checked.
+
+    Returns
+    -------
+    ndarray of float32
+        The images.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they have the wrong shape or are not finite.
+    """
+    images = np.asarray(inputs, np.float32)
+    if images.shape[1:] != network.input_shape or images.shape[0] == 0:
+        first = network.layers[0].name
+        rule = f"must be (samples, *{network.input_shape}) with samples >= 1, to enter {first!r}"
+        raise reject("inputs.shape", images.shape, rule, "Reshape the images.")
+    if not np.isfinite(images).all():
+        raise reject("inputs", "not finite", "must be finite", "Drop or repair these images.")
+    return images
+
+
 def check_samples(network: Network, samples: Samples | None) -> Samples:
     """Return samples that the network can be evaluated on, or refuse them.
 
@@ -62,13 +93,7 @@ def check_samples(network: Network, samples: Samples | None) -> Samples:
     """
     if samples is None:
         raise reject("samples", samples, "must be given for this criterion", "Pass Samples.")
-    inputs, labels = np.asarray(samples.inputs), np.asarray(samples.labels)
-    if inputs.shape[1:] != network.input_shape or inputs.shape[0] == 0:
-        first = network.layers[0].name
-        rule = f"must be (samples, *{network.input_shape}) with samples >= 1, to enter {first!r}"
-        raise reject("samples.inputs.shape", inputs.shape, rule, "Reshape the images.")
-    if not np.isfinite(inputs).all():
-        raise reject("samples.inputs", "not finite", "must be finite", "Clean the images.")
+    inputs, labels = check_images(network, samples.inputs), np.asarray(samples.labels)
     last = network.nodes[-1].name
     classes = network.shapes[last][0]
     if labels.shape != inputs.shape[:1] or labels.dtype.kind not in "iu":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from overparam._validation import count, nonnegative_number, reject
 
 CIFAR_10 = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-CIFAR_10_HASH = "md5:c32a1d4ab5d03f1284b67883e8d87530"
+CIFAR_10_HASH = "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 
 
 class Samples(NamedTuple):

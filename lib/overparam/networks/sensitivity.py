@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from overparam._validation import reject
-from overparam.networks.checks import check_parameters
+from overparam.networks.checks import check_images, check_parameters
 from overparam.networks.masks import Scores
 from overparam.networks.network import Network, Parameters, activations, patches
 
@@ -325,12 +325,7 @@ def check_batch(
         If the batch is empty, of another shape than the network's input, or not finite, or a
         layer's parameters are missing, of another shape or not finite.
     """
-    images = np.asarray(inputs, np.float32)
-    if images.ndim != 4 or images.shape[1:] != network.input_shape or not len(images):
-        rule = f"must have the shape (samples, {', '.join(map(str, network.input_shape))})"
-        raise reject("inputs.shape", images.shape, f"{rule} with a sample or more", "Reshape it.")
-    if not np.isfinite(images).all():
-        raise reject("inputs", "not finite", "must be finite", "Drop or repair these images.")
+    images = check_images(network, inputs)
     check_parameters(network, parameters)
     return images
 

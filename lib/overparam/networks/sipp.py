@@ -27,6 +27,7 @@ from overparam.pruning import kept_count
 Flags: TypeAlias = NDArray[np.bool_]
 
 _HALVINGS = 21  # draws up to two to this power
+_LEAST = 0.1  # of a budget: every group is down to one draw there, or to nothing if it is cut
 
 
 class Pruned(NamedTuple):
@@ -84,12 +85,13 @@ def sipp_deterministic(
     return Pruned(jax.tree.map(jnp.multiply, parameters, masks), masks, draws)
 
 
-def sipp_random(
+def sipp_sampled(
     network: Network,
     parameters: Parameters,
     sensitivities: Mapping[str, jax.Array],
     keep: float,
     rng: np.random.Generator,
+    variant: Literal["random", "hybrid"] = "random",
     tolerance: float = TOLERANCE,
 ) -> Pruned:
     """Sample the weights of every unit and sign, and reweight them.
@@ -106,70 +108,65 @@ def sipp_random(
         Fraction of the weights to keep, in (0, 1].
     rng : numpy.random.Generator
         For the draws.
+    variant : str, default "random"
+        ``"random"`` samples everywhere; ``"hybrid"`` drops the smallest instead wherever that has
+        the smaller bound.
     tolerance : float, default 0.005
         How far the number of distinct weights may be from the target, relative to it.
 
     Returns
     -------
     Pruned
-        With unbiased weights, but for the requirement that the size be met.
+        Sampled weights are unbiased, but for the requirement that the size be met; where nothing
+        was sampled, ``draws`` is infinite.
 
     Raises
     ------
     ValueError
         If an argument is out of range, sensitivities do not match the weights, or the size cannot
-        be met within the tolerance.
+        be met within the tolerance: every sampled group keeps a weight.
 
     References
     ----------
     .. [1] C. Baykal, L. Liebenwein, I. Gilitschenski, D. Feldman, D. Rus, "SiPPing neural
        networks: sensitivity-informed provable pruning", arXiv:1910.05422.
     """
-    return _to_size("random", network, parameters, sensitivities, keep, rng, tolerance)
+    if variant not in ("random", "hybrid"):
+        raise reject("variant", variant, "must be 'random' or 'hybrid'", "Pass one of these.")
+    rng = generator(rng)
+    shapes = network.parameter_shapes
+    scores = check_scores(
+        sensitivities, {layer.name: shapes[layer.name]["weight"] for layer in network.layers}
+    )
+    for name, array in scores.items():
+        if array.min() < 0:
+            raise reject(f"sensitivities[{name!r}]", float(array.min()), "must be >= 0", "Rescore.")
+    weights = {name: np.asarray(parameters[name]["weight"], np.float64) for name in scores}
+    layers = {name: _layer(scores[name].astype(np.float64), weights[name]) for name in scores}
+    failure = group_failure(network, FAILURE)
+    scorable = int(sum(layer.sizes.sum() for layer in layers.values()))
+    target = min(int(kept_count(keep, sum(w.size for w in weights.values()))), scorable)
 
+    def attempt(budget: float) -> tuple[int, tuple[dict[str, Array], dict[str, Array]]]:
+        allocation = _split(layers, budget, failure)
+        factors, draws = {}, {}
+        for name, layer in layers.items():
+            cut = _cut_is_better(layer, allocation[name], failure)
+            factors[name], draws[name] = _thin(
+                layer, allocation[name], cut & (variant == "hybrid"), rng
+            )
+        return sum(int(np.count_nonzero(part)) for part in factors.values()), (factors, draws)
 
-def sipp_hybrid(
-    network: Network,
-    parameters: Parameters,
-    sensitivities: Mapping[str, jax.Array],
-    keep: float,
-    rng: np.random.Generator,
-    tolerance: float = TOLERANCE,
-) -> Pruned:
-    """Sample the weights of a unit and sign, or drop the smallest: what has the smaller bound.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    parameters : dict
-        Its parameters.
-    sensitivities : mapping from layers to jax.Array
-        From `weight_sensitivities`, with the maximum over patches.
-    keep : float
-        Fraction of the weights to keep, in (0, 1].
-    rng : numpy.random.Generator
-        For the draws.
-    tolerance : float, default 0.005
-        How far the number of distinct weights may be from the target, relative to it.
-
-    Returns
-    -------
-    Pruned
-        Where nothing was sampled, ``draws`` is infinite.
-
-    Raises
-    ------
-    ValueError
-        If an argument is out of range, sensitivities do not match the weights, or the size cannot
-        be met within the tolerance.
-
-    References
-    ----------
-    .. [1] C. Baykal, L. Liebenwein, I. Gilitschenski, D. Feldman, D. Rus, "SiPPing neural
-       networks: sensitivity-informed provable pruning", arXiv:1910.05422.
-    """
-    return _to_size("hybrid", network, parameters, sensitivities, keep, rng, tolerance)
+    found = search_size(attempt, target, _LEAST, float(scorable), tolerance)
+    factors, draws = found.outcome
+    result = {name: dict(leaves) for name, leaves in parameters.items()}
+    masks = jax.tree.map(jnp.ones_like, parameters)
+    for name, factor in factors.items():
+        units = len(factor) // 2
+        both = (factor[:units] + factor[units:]).T.reshape(weights[name].shape)
+        result[name]["weight"] = jnp.asarray(weights[name] * both, jnp.float32)
+        masks[name]["weight"] = jnp.asarray(both != 0, jnp.float32)
+    return Pruned(result, masks, {name: m.reshape(2, -1) for name, m in draws.items()})
 
 
 def sample_group(probabilities: Array, draws: NDArray[np.int64], rng: np.random.Generator) -> Array:
@@ -229,51 +226,6 @@ def _layer(sensitivity: Array, weight: Array) -> _Layer:
     ascending = np.cumsum(np.sort(shares, axis=1), axis=1)[:, ::-1]
     dropped = np.concatenate([ascending, np.zeros((totals.size, 1))], axis=1)
     return _Layer(shares, totals, np.count_nonzero(shares, axis=1) * 1.0, distinct, dropped)
-
-
-def _to_size(
-    variant: Literal["random", "hybrid"],
-    network: Network,
-    parameters: Parameters,
-    sensitivities: Mapping[str, jax.Array],
-    keep: float,
-    rng: np.random.Generator,
-    tolerance: float,
-) -> Pruned:
-    rng = generator(rng)
-    shapes = network.parameter_shapes
-    scores = check_scores(
-        sensitivities, {layer.name: shapes[layer.name]["weight"] for layer in network.layers}
-    )
-    for name, array in scores.items():
-        if array.min() < 0:
-            raise reject(f"sensitivities[{name!r}]", float(array.min()), "must be >= 0", "Rescore.")
-    weights = {name: np.asarray(parameters[name]["weight"], np.float64) for name in scores}
-    layers = {name: _layer(scores[name].astype(np.float64), weights[name]) for name in scores}
-    failure = group_failure(network, FAILURE)
-    scorable = int(sum(layer.sizes.sum() for layer in layers.values()))
-    target = min(int(kept_count(keep, sum(w.size for w in weights.values()))), scorable)
-
-    def attempt(budget: float) -> tuple[int, tuple[dict[str, Array], dict[str, Array]]]:
-        allocation = _split(layers, budget, failure)
-        factors, draws = {}, {}
-        for name, layer in layers.items():
-            cut = _cut_is_better(layer, allocation[name], failure)
-            factors[name], draws[name] = _thin(
-                layer, allocation[name], cut & (variant == "hybrid"), rng
-            )
-        return sum(int(np.count_nonzero(part)) for part in factors.values()), (factors, draws)
-
-    found = search_size(attempt, target, 0.0, float(scorable), tolerance)
-    factors, draws = found.outcome
-    result = {name: dict(leaves) for name, leaves in parameters.items()}
-    masks = jax.tree.map(jnp.ones_like, parameters)
-    for name, factor in factors.items():
-        units = len(factor) // 2
-        both = (factor[:units] + factor[units:]).T.reshape(weights[name].shape)
-        result[name]["weight"] = jnp.asarray(weights[name] * both, jnp.float32)
-        masks[name]["weight"] = jnp.asarray(both != 0, jnp.float32)
-    return Pruned(result, masks, {name: m.reshape(2, -1) for name, m in draws.items()})
 
 
 def _split(layers: dict[str, _Layer], budget: float, failure: float) -> dict[str, Array]:

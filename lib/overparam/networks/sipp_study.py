@@ -1,7 +1,7 @@
 """SiPP in its three variants against magnitudes and chance, with and without retraining.
 
 A network is trained, scored once, pruned to several sizes by every method, and retrained for a few
-epochs.
+epochs. Sizes do not count idle weights (`overparam.networks.idle`).
 
 Run ``python -m overparam.networks.sipp_study`` to make ``results/sipp.jsonl``.
 """
@@ -23,10 +23,11 @@ from overparam.networks.allocation import sample_size
 from overparam.networks.architectures import lenet_5, lenet_300_100
 from overparam.networks.data import load
 from overparam.networks.error_bounds import guaranteed_errors, observed_errors
+from overparam.networks.idle import prune_to_live_size
 from overparam.networks.masks import Scores, apply_masks, density, weight_masks, weights
 from overparam.networks.network import Network, Parameters, initialize
 from overparam.networks.sensitivity import weight_sensitivities
-from overparam.networks.sipp import Pruned, sipp_deterministic, sipp_hybrid, sipp_random
+from overparam.networks.sipp import Pruned, sipp_deterministic, sipp_sampled
 from overparam.networks.training import Masks, TrainingPlan, error_rate, train
 
 NETWORKS: dict[str, Callable[[], Network]] = {"LeNet-300-100": lenet_300_100, "LeNet-5": lenet_5}
@@ -86,10 +87,11 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
     dict
         "dense", the test error; "images", scored with; "seconds" of processor time for scoring
         and for a variant with its search, without compilation, the best of five; and "rows", for
-        each method and size with "density", test errors "before" and "after" retraining, and, for
-        the variants, "layers": medians over units and signs of the "guaranteed" and the largest
-        "observed" error over fresh images, the share of bounds "violated", and of bounds that are
-        "vacuous", at least 1.
+        each method and size with "density", "idle" (the share of weights that the method kept and
+        that had no effect, so that they went as well), test errors "before" and "after"
+        retraining, and, for the variants, "layers": medians over units and signs of the
+        "guaranteed" and the largest "observed" error over fresh images while idle weights are in
+        place, the share of bounds "violated", and of bounds that are "vacuous", at least 1.
 
     Raises
     ------
@@ -98,16 +100,17 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
     """
     if task["network"] not in NETWORKS:
         raise reject("network", task["network"], f"must be one of {list(NETWORKS)}", "Pass one.")
-    network, data = NETWORKS[task["network"]](), load("mnist-5000")
+    network, data = NETWORKS[task["network"]](), load("mnist-5000", task["seed"])
     keys = jax.random.split(jax.random.key(task["seed"]), 3)
     plan, again = (
         TrainingPlan(task[name], decays=(0.6, 0.9)) for name in ("epochs", "retraining epochs")
     )
     start = initialize(network, keys[0])
-    for leaves in start.values():  # the variance 1 / (3 fan-in) that the authors' code starts from
+    for leaves in start.values():  # the variance 1 / (3 fan-in) of PyTorch's initial weights
         leaves["weight"] = leaves["weight"] / 6**0.5
     dense = train(network, start, data.train, plan, keys[1]).parameters
-    images = data.held_out.inputs[: sample_size(network)]
+    samples = data.held_out.take(slice(sample_size(network)))
+    images = samples.inputs
     seconds: dict[str, float] = {}
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
@@ -115,8 +118,7 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
         for _ in range(5):
             start = time.process_time()
             result = work()
-            for array in jax.tree.leaves(result):
-                array.block_until_ready()
+            jax.block_until_ready(result)  # type: ignore[no-untyped-call]
             best = min(best, time.process_time() - start)
         seconds[name] = round(best, 4)
         return result
@@ -129,24 +131,28 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
         for method in task["methods"]:
             rng = np.random.default_rng([task["seed"], number, METHODS.index(method)])
             sensitivities = largest if method in VARIANTS[1:] else average
-            made = prune(method, network, dense, sensitivities, keep, rng)
+            by_size = partial(prune, method, network, dense, sensitivities, rng=rng)
+            live = prune_to_live_size(network, samples, keep, by_size)
+            kept = density(live.masks)
             row = {
-                "method": method, "keep": keep, "density": density(made.masks),
-                "before": error_rate(network, made.parameters, data.test),
+                "method": method, "keep": keep, "density": kept,
+                "idle": 1 - kept / density(live.pruned.masks),
+                "before": error_rate(network, live.parameters, data.test),
             }  # fmt: skip
             if method in VARIANTS:
                 fresh = data.test.inputs[:_BOUND_SAMPLES]
-                row["layers"] = _bounds(network, dense, sensitivities, made, fresh)
+                row["layers"] = _bounds(network, dense, sensitivities, live.pruned, fresh)
             if keep in task["retrain"] and method != "SiPP, layer by layer":
                 trained = train(
-                    network, made.parameters, data.train, again, keys[2], masks=made.masks
+                    network, live.parameters, data.train, again, keys[2], masks=live.masks
                 )
                 row["after"] = error_rate(network, trained.parameters, data.test)
             rows.append(row)
     for method in VARIANTS:
         if method in task["methods"]:
             rng = np.random.default_rng(0)
-            timed(method, partial(_pruned_masks, method, network, dense, largest, 0.1, rng))
+            by_size = partial(prune, method, network, dense, largest, rng=rng)
+            timed(method, partial(prune_to_live_size, network, samples, 0.1, by_size))
     dense_error = error_rate(network, dense, data.test)
     return {"dense": dense_error, "images": len(images), "seconds": seconds, "rows": rows}
 
@@ -190,9 +196,9 @@ def prune(
         case "SiPP, deterministic":
             return sipp_deterministic(network, parameters, sensitivities, keep)
         case "SiPP, random":
-            return sipp_random(network, parameters, sensitivities, keep, rng)
+            return sipp_sampled(network, parameters, sensitivities, keep, rng)
         case "SiPP, hybrid":
-            return sipp_hybrid(network, parameters, sensitivities, keep, rng)
+            return sipp_sampled(network, parameters, sensitivities, keep, rng, "hybrid")
         case "SiPP, layer by layer":
             return _masked(
                 parameters, weight_masks(network, parameters, sensitivities, keep, "layer")
@@ -207,10 +213,6 @@ def prune(
         case _:
             raise reject("method", method, f"must be one of {METHODS}", "Pass one of these.")
     return _masked(parameters, weight_masks(network, parameters, scores, keep))
-
-
-def _pruned_masks(*arguments: Any) -> Masks:
-    return prune(*arguments).masks
 
 
 def _masked(parameters: Parameters, masks: Masks) -> Pruned:

@@ -39,6 +39,8 @@ def search_size(
     high: float,
     tolerance: float = TOLERANCE,
     evaluations: int = 40,
+    *,
+    nearest: bool = False,
 ) -> Found[T]:
     """Find a setting whose size is within a tolerance of the target.
 
@@ -55,6 +57,8 @@ def search_size(
         Relative distance allowed; a distance of half a unit always is.
     evaluations : int, default 40
         Give up after so many.
+    nearest : bool, default False
+        Whether to return the nearest size that was met instead of giving up.
 
     Returns
     -------
@@ -87,7 +91,7 @@ def search_size(
         raise reject("target", target, rule, "Ask for less.")
     left, right = float(low), float(high)
     below, above = -float(goal), float(size - goal)
-    nearest, stayed = size, ""
+    best, stayed = Found(high, size, outcome, evaluations), ""
     for number in range(2, evaluations + 1):
         setting = left - below * (right - left) / (above - below)
         if not left < setting < right:
@@ -95,7 +99,8 @@ def search_size(
         size, outcome = attempt(setting)
         if abs(size - goal) <= allowed:
             return Found(setting, size, outcome, number)
-        nearest = min(nearest, size, key=lambda found: abs(found - goal))
+        if abs(size - goal) < abs(best.size - goal):
+            best = Found(setting, size, outcome, evaluations)
         grows = size < goal
         if grows:
             left, below = setting, float(size - goal)
@@ -106,5 +111,7 @@ def search_size(
         stayed = "right" if grows else "left"
         if right - left < 1e-9 * abs(right):
             left, right = max(float(low), 0.99 * left), min(float(high), 1.01 * right)
-    rule = f"must be a size that can be met within {allowed:g}; the nearest is {nearest}"
+    if nearest:
+        return best
+    rule = f"must be a size that can be met within {allowed:g}; the nearest is {best.size}"
     raise reject("target", target, rule, "Allow a larger tolerance.")
