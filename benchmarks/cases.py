@@ -188,8 +188,8 @@ def _widths(n: int, widths: int, largest: int) -> dict[str, Any]:
     }
     notes = {
         # Aimed at were at most 1.3 times the bound, reached, and 40 times lstsq, which cannot be:
-        # on an AMD EPYC (Zen 4, one thread) lstsq takes 32 times as long as the bound itself. What
-        # is reached there is 26 times for a replicate, drawing its sample included, and 36 times
+        # on an AMD EPYC (Zen 4, one thread) lstsq takes 35 times as long as the bound itself. What
+        # is reached there is 28 times for a replicate, drawing its sample included, and 40 times
         # for its fits beside those of lstsq on the same sample; the bars leave room for noise.
         "simulate_risks, 8 replicates": {"ratio at most": 8 * 1.3},
         "numpy.linalg.lstsq": {

@@ -1,11 +1,13 @@
 /* Shows the theorem, equation, figure or source that a link leads to, when the link is pointed at
-   or focused. It stays while the pointer is on it, and Escape closes it. Without this script, or
-   where another page cannot be read (a book opened from the disk), links are just links. */
+   or focused. It stays while the pointer is on it, and Escape closes it. What other pages show comes
+   from the script that bookkit.previews writes beside each of them: a page that was opened from the
+   disk may load scripts, but read no page. Without this script, links are just links. */
 
 addEventListener("DOMContentLoaded", () => {
   "use strict";
 
   const SHOWN = "div.proof, div.math, figure, div.citation";
+  const LEFT_OUT = ".headerlink, script, .bookkit-provenance";
   const DELAY = 250; // milliseconds
   const LINKS = "article a.reference.internal[href*='#']:not(.headerlink)";
 
@@ -16,18 +18,26 @@ addEventListener("DOMContentLoaded", () => {
   box.hidden = true;
   document.body.append(box);
 
-  const pages = new Map(); // address of a page -> promise of its document
+  const pages = new Map(); // address of a page -> promise of what links into it show
   let timer = 0;
   let current = null; // the link that is shown
 
+  /* Called by the script of a page, with the HTML of what it can show by label. */
+  window.bookPreviews = (previews) => {
+    document.currentScript.previews = previews;
+  };
+
   function page(url) {
-    const address = url.href.split("#")[0];
+    const address = url.href.split(/[?#]/)[0].replace(/\.html$/, ".previews.js");
     if (!pages.has(address)) {
-      const read = async () => {
-        const text = await (await fetch(address)).text();
-        return new DOMParser().parseFromString(text, "text/html");
+      const read = (resolve, reject) => {
+        const script = document.createElement("script");
+        script.src = address;
+        script.onload = () => resolve(script.previews);
+        script.onerror = reject;
+        document.head.append(script);
       };
-      pages.set(address, read());
+      pages.set(address, new Promise(read));
     }
     return pages.get(address);
   }
@@ -36,13 +46,14 @@ addEventListener("DOMContentLoaded", () => {
   async function target(link) {
     const url = new URL(link.href);
     const here = url.pathname === location.pathname;
-    const root = here ? document : await page(url);
-    const found = root.getElementById(decodeURIComponent(url.hash.slice(1)));
-    if (!found || !found.matches(SHOWN)) {
+    const label = decodeURIComponent(url.hash.slice(1));
+    const copy = here
+      ? document.getElementById(label)?.cloneNode(true)
+      : parse((await page(url))[label]);
+    if (!copy?.matches(SHOWN)) {
       return null;
     }
-    const copy = found.cloneNode(true);
-    copy.querySelectorAll(".headerlink, script, .bookkit-provenance").forEach((node) => node.remove());
+    copy.querySelectorAll(LEFT_OUT).forEach((node) => node.remove());
     [copy, ...copy.querySelectorAll("[id]")].forEach((node) => node.removeAttribute("id"));
     copy.querySelectorAll("[href], [src]").forEach((node) => {
       const name = node.hasAttribute("href") ? "href" : "src";
@@ -51,12 +62,17 @@ addEventListener("DOMContentLoaded", () => {
     return { copy, here };
   }
 
+  /* The element that a text describes, if any; nothing of it is loaded yet. */
+  function parse(html) {
+    return new DOMParser().parseFromString(html ?? "", "text/html").body.firstElementChild;
+  }
+
   async function open(link) {
     let shown = null;
     try {
       shown = await target(link);
     } catch {
-      return; // The other page cannot be read.
+      return; // There is no script beside the other page.
     }
     if (!shown || current !== link) {
       return;
@@ -64,7 +80,7 @@ addEventListener("DOMContentLoaded", () => {
     box.replaceChildren(shown.copy);
     box.hidden = false;
     if (!shown.here && window.MathJax?.typesetPromise) {
-      await window.MathJax.typesetPromise([box]); // The page came as it is in its file.
+      await window.MathJax.typesetPromise([box]); // It came as it is in its file.
     }
     place(link);
     link.setAttribute("aria-describedby", box.id);

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bookkit import baselines, editions, execution, lint, pdf, toolchain
+from bookkit import baselines, editions, execution, lint, pdf, printed, toolchain
 from bookkit.chapters import Book, Chapter
 
 DESCRIPTION = """\
@@ -13,7 +13,7 @@ commands:
   figures   make the figure baselines those of the executed chapters
   lint      check the sources of all pages, without executing them
   export    write chapters as Jupyter notebooks to the folder notebooks/
-  pdf       print the built pages to one document, _build/pdf/book.pdf
+  pdf       print the built pages to one document, _build/pdf/book.pdf, and check its links
   pack      write all notebooks and the library to notebooks/notebooks.zip
 """
 
@@ -84,13 +84,21 @@ def _export(chapters: list[Chapter]) -> int:
 
 
 def _pack(chapters: list[Chapter]) -> int:
-    _say(str(editions.pack_notebooks(chapters[0].book)))
+    book = chapters[0].book
+    target = book.root / "notebooks" / "notebooks.zip"
+    editions.pack_notebooks(book, target)
+    _say(str(target))
     return 0
 
 
 def _pdf(chapters: list[Chapter]) -> int:
-    _say(str(pdf.print_book(chapters[0].book)))
-    return 0
+    book = chapters[0].book
+    target = book.root / "_build" / "pdf" / "book.pdf"
+    pdf.print_book(book, target)
+    site, names = book.root / "_build" / "html", list(pdf.page_order(book))
+    problems = printed.check_document(target, site, names)
+    _say("\n".join([*problems, str(target)]))
+    return int(bool(problems))
 
 
 def _say(message: str) -> None:

@@ -104,6 +104,11 @@ class Chapter:
         """The source."""
         return self.path.read_text(encoding="utf-8")
 
+    @property
+    def is_notebook(self) -> bool:
+        """Whether the page has code cells."""
+        return is_notebook(self.text)
+
     @cached_property
     def notebook(self) -> "NotebookNode":
         """The source as a notebook without outputs."""
@@ -127,7 +132,11 @@ class Chapter:
 
     def at(self, line: int) -> str:
         """Name a line of this chapter in a message."""
-        return f"{self.path.relative_to(self.book.root).as_posix()}:{line}"
+        return f"{self._place}:{line}"
+
+    @cached_property
+    def _place(self) -> str:
+        return self.path.relative_to(self.book.root).as_posix()
 
 
 @dataclass(frozen=True)
@@ -157,7 +166,7 @@ class Book:
     @property
     def chapters(self) -> list[Chapter]:
         """The pages that are notebooks, by file name."""
-        return [page for page in self.pages if is_notebook(page.text)]
+        return [page for page in self.pages if page.is_notebook]
 
 
 def _line_of(source: str, lines: list[str], start: int) -> int:

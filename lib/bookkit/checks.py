@@ -1,11 +1,11 @@
 """Checks of executed chapters: claims, form of the outputs, figure baselines."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from bookkit import baselines
-from bookkit.chapters import Book, Cell, Chapter
+from bookkit.chapters import Cell, Chapter
 from bookkit.claims import BUDGET
 from bookkit.evidence import FIGURE_MIME, Evidence
 from bookkit.execution import outputs, processor_seconds
@@ -25,7 +25,7 @@ def check(chapter: Chapter) -> list[str]:
     figures = Evidence.from_cells(outputs(chapter).cells).figures
     problems = [
         *check_source(chapter),
-        *check_outputs(chapter, labels(chapter.book)),
+        *check_outputs(chapter, labels(chapter.book.pages)),
         *check_cost(chapter),
     ]
     return [*(str(problem) for problem in problems), *baselines.compare(chapter, figures)]
@@ -80,9 +80,9 @@ def check_budget(evidence: Mapping[str, Evidence]) -> list[Problem]:
     return [Problem("the book", "claim-budget", advice)]
 
 
-def labels(book: Book) -> set[str]:
-    """Return everything that is labelled in the sources of the book."""
-    return {label for page in book.pages for label in labels_of(page)}
+def labels(pages: Iterable[Chapter]) -> set[str]:
+    """Return everything that is labelled in the sources of pages."""
+    return {label for page in pages for label in labels_of(page)}
 
 
 def labels_of(page: Chapter) -> set[str]:

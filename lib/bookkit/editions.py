@@ -26,21 +26,17 @@ References from one chapter to another lead somewhere only in the book.
 """
 
 
-def pack_notebooks(book: Book) -> Path:
+def pack_notebooks(book: Book, target: Path) -> None:
     """Write all chapters, the library as a wheel and a README to one archive.
 
     Parameters
     ----------
     book
         The book.
-
-    Returns
-    -------
-    pathlib.Path
-        The archive, ``notebooks/notebooks.zip``.
+    target
+        The archive to write, such as ``notebooks/notebooks.zip``.
     """
-    target = book.root / "notebooks" / "notebooks.zip"
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder, "notebooks")
         wheel = _build_wheel(book, top)
@@ -52,7 +48,6 @@ def pack_notebooks(book: Book) -> Path:
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(top.rglob("*")):
                 archive.write(path, path.relative_to(folder))
-    return target
 
 
 def _build_wheel(book: Book, folder: Path) -> Path:

@@ -11,14 +11,14 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bookkit import toolchain
-from bookkit.chapters import Book, Chapter
+from bookkit.chapters import Chapter
 from bookkit.evidence import CLAIM_MIME, FIGURE_MIME, Evidence
 from bookkit.kernel import PROBE_MIME
 
@@ -135,7 +135,10 @@ def execute_stale(
 
 def outputs(chapter: Chapter, app: "Sphinx | None" = None) -> "NotebookNode":
     """Return the chapter as it is now, with the outputs of its execution."""
-    notebook = toolchain.read_notebook(chapter.text, chapter.path, app)
+    if app is None:
+        notebook = deepcopy(chapter.notebook)
+    else:
+        notebook = toolchain.read_notebook(chapter.text, chapter.path, app)
     stored = toolchain.load_notebook(chapter.executed)
     targets = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for target, source in zip(targets, stored.cells, strict=True):
@@ -210,6 +213,6 @@ def _failure(chapter: Chapter, error: Any) -> str:
     return f"{place}: code cell {number} of {len(cells)} failed\n{trace}"
 
 
-def book_evidence(book: Book) -> dict[str, Evidence]:
-    """Return the evidence of all chapters by stem."""
-    return {chapter.stem: evidence(chapter) for chapter in book.chapters}
+def book_evidence(chapters: Iterable[Chapter]) -> dict[str, Evidence]:
+    """Return the evidence of executed chapters by stem."""
+    return {chapter.stem: evidence(chapter) for chapter in chapters}

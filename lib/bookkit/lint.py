@@ -11,7 +11,6 @@ from typing import Final
 
 from bookkit.chapters import Cell, Chapter, Statement
 from bookkit.markup import check_markup
-from bookkit.toolchain import is_notebook
 
 STATUSES: Final = {
     "cited": "Cited theorem",
@@ -61,7 +60,7 @@ def check_source(chapter: Chapter) -> list[Problem]:
         for statement in chapter.statements
         for problem in _check_statement(chapter.at(statement.line), statement)
     ]
-    if chapter.statements and not is_notebook(chapter.text):
+    if chapter.statements and not chapter.is_notebook:
         advice = "a page without code cells states something: move it where it can be checked"
         problems.append(Problem(chapter.at(chapter.statements[0].line), "statement-page", advice))
     recorded: Counter[str] = Counter()

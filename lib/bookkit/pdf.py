@@ -6,7 +6,7 @@ are the pages; links from one page to another become links within the document.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -14,11 +14,17 @@ from urllib.parse import unquote, urlsplit
 from bookkit.chapters import Book
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_SCREEN_ONLY: Final = ".headerlink, .prev-next-area, nav.page-toc, .copybtn, script, .explorer"
+# Among them the bars that unfold the code of figures, which paper leaves folded.
+_SCREEN_ONLY: Final = (
+    ".headerlink, .prev-next-area, nav.page-toc, .copybtn, script, .explorer, "
+    "details.hide.above-input"
+)
 _STYLE: Final = """
 body { background: white; font-size: 10pt; }
 section.book-page { break-before: page; }
-figure, .proof, div.cell_output { break-inside: avoid; }
+h1, h2, h3, h4 { break-after: avoid; }
+figure, .proof, div.cell_output, div.math { break-inside: avoid; }
+figure img { height: auto; max-height: 180mm; max-width: 100%; width: auto; }
 pre { white-space: pre-wrap; }
 mjx-container[display="true"] { overflow: visible !important; }
 """
@@ -31,18 +37,18 @@ def find_chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-def print_book(book: Book) -> Path:
-    """Print the built pages to ``_build/pdf/book.pdf``.
+def print_book(book: Book, target: Path, names: Sequence[str] = ()) -> None:
+    """Print the built pages to one document.
 
     Parameters
     ----------
     book
         The book, with its pages built.
-
-    Returns
-    -------
-    pathlib.Path
-        The document.
+    target
+        The document to write, such as ``_build/pdf/book.pdf``.
+    names
+        Names of the pages to print, in order, such as ``05-the-law``; all of them if there is none.
+        Links to other pages are printed as text.
 
     Raises
     ------
@@ -56,10 +62,10 @@ def print_book(book: Book) -> Path:
         raise ValueError("there is no Chromium to print with: install it, or set CHROMIUM")
     from playwright.sync_api import sync_playwright
 
-    target = book.root / "_build" / "pdf" / "book.pdf"
-    target.parent.mkdir(exist_ok=True)
-    whole = site / "chapters" / "whole-book.html"  # beside the pages, whose links are relative
-    whole.write_text(_one_page(site, list(_order(book))), encoding="utf-8")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the pages, whose links are relative.
+    whole = site / "chapters" / f"whole-book.{os.getpid()}.html"
+    whole.write_text(_one_page(site, list(names or page_order(book))), encoding="utf-8")
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -82,11 +88,10 @@ def print_book(book: Book) -> Path:
             browser.close()
     finally:
         whole.unlink()
-    return target
 
 
-def _order(book: Book) -> Iterator[str]:
-    """Names of the pages in the order of the table of contents."""
+def page_order(book: Book) -> Iterator[str]:
+    """Yield the names of the pages in the order of the table of contents."""
     import yaml  # type: ignore[import-untyped]
 
     contents = yaml.safe_load((book.root / "_toc.yml").read_text(encoding="utf-8"))
@@ -130,7 +135,10 @@ def _one_page(site: Path, names: list[str]) -> str:
 
 
 def _make_unique(article: Any, name: str, names: set[str]) -> None:
-    """Put the name of its page before every label, and lead links there."""
+    """Put the name of its page before every label, and lead links there.
+
+    What is on the site but not in the document, such as the numbers behind a figure, is no link.
+    """
     for node in [article, *article.select("[id]")]:
         if "id" not in node.attrs:
             continue
@@ -138,5 +146,9 @@ def _make_unique(article: Any, name: str, names: set[str]) -> None:
     for link in article.select("a[href]"):
         address = urlsplit(link["href"])
         page = Path(unquote(address.path)).stem if address.path else name
-        if not address.netloc and page in names and address.path[-5:] in ("", ".html"):
+        if address.scheme or address.netloc:
+            continue
+        if page in names and address.path[-5:] in ("", ".html"):
             link["href"] = f"#{page}.{address.fragment}" if address.fragment else f"#{page}"
+        else:
+            link.unwrap()

@@ -5,6 +5,7 @@ to MyST-NB, so that the build itself executes nothing. Two directives show the
 evidence: ``{evidence}`` at a statement, ``{ledger}`` for the whole book.
 """
 
+import gc
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,12 +20,26 @@ from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from bookkit import checks, costs, dependencies, execution, footers, ledger, lint, toolchain
+from bookkit import (
+    checks,
+    costs,
+    dependencies,
+    editions,
+    execution,
+    footers,
+    launch,
+    ledger,
+    lint,
+    toolchain,
+)
 from bookkit.chapters import Book, Chapter
 from bookkit.descriptions import describe_page
 from bookkit.evidence import Evidence
+from bookkit.previews import offer_previews
 
 logger = logging.getLogger(__name__)
+
+_GARBAGE = 200_000  # new objects before unused ones are looked for
 
 
 class BookError(SphinxError):
@@ -43,18 +58,20 @@ def show_repository(_: Sphinx, config: Config) -> None:
 
 def prepare(app: Sphinx) -> None:
     """Execute what is stale, check it, and hand all outputs to MyST-NB."""
-    book = _book(app.env)
+    # Each page is read and parsed once for everything that is done here.
+    pages = _book(app.env).pages
+    chapters = [page for page in pages if page.is_notebook]
     try:
-        execution.execute_stale(book.chapters, say=lambda line: logger.info("bookkit: %s", line))
+        execution.execute_stale(chapters, say=lambda line: logger.info("bookkit: %s", line))
     except execution.ChapterError as error:
         raise BookError(str(error)) from None
-    evidence = execution.book_evidence(book)
+    evidence = execution.book_evidence(chapters)
     app.env.bookkit_evidence = evidence  # type: ignore[attr-defined]
-    labels = checks.labels(book)
+    labels = checks.labels(pages)
     problems = checks.check_budget(evidence)
-    for page in book.pages:
+    for page in pages:
         problems += lint.check_source(page)
-    for chapter in book.chapters:
+    for chapter in chapters:
         execution.publish(chapter, app)
         problems += checks.check_outputs(chapter, labels)
     for problem in problems:
@@ -75,9 +92,22 @@ def offer_notebook(
     chapter = _chapter(app.env, page)
     if doctree is not None and chapter.executed.exists():
         target = Path(app.outdir, "_sources", f"{page}.ipynb")
-        toolchain.write_notebook(execution.outputs(chapter), target)
+        notebook = execution.outputs(chapter)
+        if address := app.config.html_theme_options.get("repository_url"):
+            notebook.cells.insert(0, toolchain.new_cell(launch.first_cell(address)))
+        toolchain.write_notebook(notebook, target)
         # The theme looks for this entry when it makes the menu.
         context["ipynb_source"] = f"{page}.ipynb"
+
+
+def offer_launch(
+    app: Sphinx, page: str, _: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Add the buttons that execute a chapter elsewhere, once the repository has an address."""
+    chapter = _chapter(app.env, page)
+    address = app.config.html_theme_options.get("repository_url")
+    if address and doctree is not None and chapter.executed.exists():
+        launch.add_buttons(address, chapter, context)
 
 
 def explain_figures(app: Sphinx, document: nodes.document) -> None:
@@ -124,6 +154,14 @@ def drop_thebe(
         for script in context.get("script_files", ())
         if "thebe" not in f"{script} {getattr(script, 'attributes', '')}".lower()
     ]
+
+
+def offer_archive(app: Sphinx, error: Exception | None) -> None:
+    """Put the archive of all notebooks where the pages lead to it."""
+    book = Book(Path(app.srcdir))
+    # A book without a library of its own has nothing to install, and so no archive.
+    if error is None and app.builder.format == "html" and (book.root / "pyproject.toml").exists():
+        editions.pack_notebooks(book, Path(app.outdir, "notebooks.zip"))
 
 
 def warn_again(app: Sphinx, _: Exception | None) -> None:
@@ -249,17 +287,24 @@ def _evidence(env: BuildEnvironment) -> dict[str, Evidence]:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
+    # Pages are trees of hundreds of thousands of objects, all of them in use: looking through them
+    # for garbage at the default pace takes a third of the time of a build.
+    gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
     app.connect("config-inited", show_repository)
     # After MyST-NB, which reads its settings in the same event.
     app.connect("builder-inited", prepare, priority=900)
     app.connect("source-read", depend_on_outputs)
     # Before the theme, which makes its menus in the same event.
     app.connect("html-page-context", offer_notebook, priority=100)
+    # After the theme, which makes its menus anew on every page.
+    app.connect("html-page-context", offer_launch, priority=501)
     app.connect("html-page-context", offer_numbers)
+    app.connect("html-page-context", offer_previews)
     app.connect("html-page-context", describe_page)
     app.connect("html-page-context", drop_thebe)
     app.connect("doctree-read", explain_figures)
     app.connect("missing-reference", footers.resolve_optional)
+    app.connect("build-finished", offer_archive)
     app.connect("build-finished", warn_again)
     app.add_node(checks_node)
     app.add_node(nodes.citation, override=True, html=(visit_citation, depart_citation))

@@ -124,8 +124,9 @@ def write_notebook(notebook: NotebookNode, path: Path) -> None:
 
 
 def load_notebook(path: Path) -> NotebookNode:
-    """Read a notebook from JSON."""
-    notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    """Read a notebook that `write_notebook` wrote: it was found valid then."""
+    text = path.read_text(encoding="utf-8")
+    notebook: NotebookNode = nbformat.v4.reads(text)  # type: ignore[no-untyped-call]
     return notebook
 
 

@@ -26,7 +26,7 @@ from overparam.simulation import MonteCarlo, simulate
 
 _GUARD = 1e-8
 _PANEL = 32  # columns that a QR factorization treats at once, given room for them
-_BLOCKS = 4  # of features, for products with coefficients that are zero beyond their width
+_BLOCKS = 6  # of features, for products with coefficients that are zero beyond their width
 
 
 def simulate_risks(
@@ -186,10 +186,9 @@ def _fit_wide(rows: Array, labels: Array, widths: tuple[int, ...], fits: Array) 
     for group in np.array_split(np.arange(len(widths)), min(_BLOCKS, len(widths))):
         end = widths[group[-1]]
         reaching = slice(group[0], None)
-        block = duals[reaching] @ rows[begin:end].T
+        block = np.matmul(duals[reaching], rows[begin:end].T, out=fits[reaching, begin:end])
         for coefficients, index in zip(block, group, strict=False):
             coefficients[widths[index] - begin :] = 0
-        fits[reaching, begin:end] = block
         residuals[reaching] -= block @ rows[begin:end]
         begin = end
     missed = np.linalg.norm(residuals, axis=1) > _GUARD * np.linalg.norm(labels)

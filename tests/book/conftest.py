@@ -92,6 +92,7 @@ See {prf:ref}`thm-one` and {numref}`fig-one-line`.
 FILES = {
     "_config.yml": """\
 title: Two chapters
+repository: {url: ""}
 execute: {execute_notebooks: cache}
 exclude_patterns: [".*", lib, tests]
 sphinx:

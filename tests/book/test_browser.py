@@ -88,17 +88,26 @@ def test_code_is_copied_without_prompts(tab, site, name):
     assert not re.search(r"^(>>>|\.\.\.|In \[)", copied, re.MULTILINE)
 
 
+@pytest.mark.parametrize("opened", ["served", "from the disk"])
 @pytest.mark.parametrize(
-    ("role", "content"),
+    ("page", "target", "content"),
     [
-        ("a[href='#thm-law']", "mjx-container"),
-        ("a[href='02-the-effective-ridge.html#equation-eq-ridge-fixed-point']", "mjx-container"),
-        ("a[href='#fig-law-risk']", "img"),
+        ("05-the-law", "#thm-law", "mjx-container"),
+        (
+            "05-the-law",
+            "02-the-effective-ridge.html#equation-eq-ridge-fixed-point",
+            "mjx-container",
+        ),
+        ("05-the-law", "04-the-derivation.html#prop-der-dual", "mjx-container"),
+        ("05-the-law", "#fig-law-risk", "img"),
+        ("ledger", "07-pruned-risk.html#fig-prune-rules", "img"),
+        ("05-the-law", "bibliography.html#id2", "em"),
     ],
 )
-def test_a_reference_shows_what_it_leads_to(tab, site, role, content):
-    open_page(tab, f"{site}/chapters/05-the-law.html")
-    link, preview = tab.locator(f"article {role}").first, tab.locator("#preview")
+def test_a_reference_shows_what_it_leads_to(tab, site, opened, page, target, content):
+    address = site if opened == "served" else SITE.as_uri()
+    open_page(tab, f"{address}/chapters/{page}.html")
+    link, preview = tab.locator(f"article a[href='{target}']").first, tab.locator("#preview")
     assert preview.is_hidden()
     link.hover()
     preview.locator(content).first.wait_for(state="visible")

@@ -1,5 +1,7 @@
 """The commands that people run: pytest on chapters, the command line, the build."""
 
+import html
+import json
 import os
 import re
 import subprocess
@@ -37,8 +39,12 @@ def build(root):
     return run(root, "jupyter-book", "build", ".", "-n", "-W", "--keep-going")
 
 
+def beside(root, name):
+    return (root / "_build" / "html" / "chapters" / name).read_text()
+
+
 def page(root, name):
-    return (root / "_build" / "html" / "chapters" / f"{name}.html").read_text()
+    return beside(root, f"{name}.html")
 
 
 def test_pytest_executes_what_is_stale_and_sums_up(edit):
@@ -83,6 +89,8 @@ def test_build_shows_the_evidence_and_executes_nothing(edit):
     assert '"../_sources/chapters/01-one.ipynb"' in one
     assert (edit.root / "_build/html/_sources/chapters/01-one.ipynb").exists()
     assert (edit.root / "_build/html/_sources/chapters/01-one.md").exists()
+    assert '"thm-one": "<div class=' in beside(edit.root, "01-one.previews.js")
+    assert not re.search(r'href="[^"]*(mybinder|colab)', one)
 
     # A change of the library alone reaches the page, and the ledger.
     edit.replace("lib/toy/line.py", "return", "print('edited')\n    return")
@@ -91,6 +99,31 @@ def test_build_shows_the_evidence_and_executes_nothing(edit):
     assert "executing 01-one\n" in output
     assert "edited" in page(edit.root, "01-one")
     assert "updating environment: 0 added, 2 changed, 0 removed" in output
+
+    # An edit of prose executes nothing; besides the page only the ledger is read again.
+    edit.replace(TWO, "See {prf:ref}", "Compare {prf:ref}")
+    status, output = build(edit.root)
+    assert status == 0, output
+    assert "executing" not in output
+    assert "Compare <a" in page(edit.root, "02-two")
+    assert "updating environment: 0 added, 2 changed, 0 removed" in output
+
+
+def test_buttons_lead_to_the_published_notebooks_once_there_is_an_address(edit):
+    address = "https://github.com/someone/book"
+    edit.replace("_config.yml", 'url: ""', f"url: {address}, branch: main")
+    status, output = build(edit.root)
+    assert status == 0, output
+    for name in ("01-one", "02-two"):
+        text = html.unescape(page(edit.root, name))
+        assert re.findall(r'href="(https://(?:mybinder|colab)[^"]+)"', text) == [
+            f"https://mybinder.org/v2/gh/someone/book/notebooks?urlpath=lab/tree/notebooks/{name}.ipynb",
+            f"https://colab.research.google.com/github/someone/book/blob/notebooks/notebooks/{name}.ipynb",
+        ]
+        assert f'href="{address}/edit/main/chapters/{name}.md"' in text
+        cells = json.loads((edit.root / f"_build/html/_sources/chapters/{name}.ipynb").read_text())
+        assert f"--branch notebooks {address} book" in "".join(cells["cells"][0]["source"])
+    assert not re.search(r'href="[^"]*(mybinder|colab)', page(edit.root, "ledger"))
 
 
 def test_build_fails_when_a_chapter_fails(edit):

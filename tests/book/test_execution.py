@@ -91,6 +91,22 @@ def test_an_edited_library_is_executed_and_its_effect_found(book, edit):
     assert "01-one, fig-one-line, column 'double', row 1: committed 2.0, new 2.0002" in problem
 
 
+def test_a_chapter_is_parsed_once_for_all_checks(book, monkeypatch):
+    parsed = []
+
+    def counting(text, path, app=None):
+        parsed.append(path.stem)
+        return read(text, path, app)
+
+    read = toolchain.read_notebook
+    for module in ("bookkit.chapters", "bookkit.toolchain"):
+        monkeypatch.setattr(f"{module}.read_notebook", counting)
+    chapter = book.chapters[0]
+    assert is_fresh(chapter)
+    assert checks.check(chapter) == []
+    assert parsed == ["01-one"]
+
+
 def test_captions_are_taken_from_the_source_not_from_the_execution(book, edit):
     edit.replace(ONE, "A line through the origin", "A line")
     figure = outputs(book.chapters[0]).cells[-1]
@@ -162,7 +178,7 @@ def test_a_chapter_that_costs_too_much(book, monkeypatch):
 
 def test_the_table_of_costs_has_every_chapter_and_their_sum(book, monkeypatch):
     monkeypatch.setattr("bookkit.execution.processor_seconds", lambda _: 2.6)
-    rows = "\n".join(costs.table(book, book_evidence(book)))
+    rows = "\n".join(costs.table(book, book_evidence(book.chapters)))
     for chapter in book.chapters:
         assert f"* - {{doc}}`/chapters/{chapter.stem}`\n  - 3\n" in rows
     assert f"* - All chapters\n  - {2.6 * len(book.chapters):.0f}\n" in rows

@@ -2,12 +2,15 @@
 
 import json
 import re
+import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 
+from bookkit import launch
 from bookkit.chapters import Book
 
 pytestmark = pytest.mark.pages
@@ -109,6 +112,41 @@ def test_every_page_has_a_title_and_every_image_a_text(pages):
         assert re.search(r"<title>\s*[^<\s]", path.read_text(encoding="utf-8")), path
         assert page.all("h1"), path
         assert all(attributes.get("alt") for attributes in page.all("img")), path
+
+
+def test_what_links_show_is_beside_every_page(pages):
+    for path, page in pages.items():
+        if any("http-equiv" in attributes for attributes in page.all("meta")):
+            continue
+        script = path.with_suffix(".previews.js").read_text(encoding="utf-8")
+        shown = json.loads(script.removeprefix("bookPreviews(").removesuffix(");\n"))
+        kinds = {"proof", "math", "citation"}
+        labels = [
+            attributes["id"]
+            for tag, attributes in page.elements
+            if "id" in attributes
+            and (tag == "figure" or kinds & set((attributes.get("class") or "").split()))
+        ]
+        assert list(shown) == [label for label in labels if label != "proof"]
+        assert len(script) < 100_000
+
+
+def test_all_notebooks_are_one_link_away(pages):
+    path = SITE / "chapters" / "how-to-cite.html"
+    assert {"href": "../notebooks.zip"} in pages[path].all("a")
+    with zipfile.ZipFile(SITE / "notebooks.zip") as archive:
+        names = archive.namelist()
+    assert {f"notebooks/{chapter.stem}.ipynb" for chapter in BOOK.chapters} <= set(names)
+    assert sum(name.endswith(".whl") for name in names) == 1
+
+
+def test_chapters_can_be_launched_where_they_are_published(pages):
+    settings = yaml.safe_load((BOOK.root / "_config.yml").read_text(encoding="utf-8"))
+    for chapter in BOOK.chapters:
+        links = pages[SITE / "chapters" / f"{chapter.stem}.html"].all("a")
+        found = {link["href"] for link in links if re.search(r"mybinder|colab", link["href"])}
+        expected = launch.addresses(settings["repository"]["url"], chapter.stem)
+        assert found == set(expected.values())
 
 
 def test_links_within_the_site_lead_somewhere(pages):
