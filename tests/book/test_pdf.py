@@ -2,6 +2,7 @@
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -19,7 +20,9 @@ def selection(real_site, tmp_path_factory):
         message = "NOT TESTED: there is no Chromium to print with"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     target = tmp_path_factory.mktemp("pdf") / "selection.pdf"
-    pdf.print_book(Book(real_site.parents[1]), target, NAMES)
+    # In a thread of its own: the browser of other tests may have a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pdf.print_book, Book(real_site.parents[1]), target, NAMES).result()
     return target
 
 
