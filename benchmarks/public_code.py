@@ -32,12 +32,12 @@ from overparam.networks.criteria.filters import filter_norm
 from overparam.networks.data import Samples, load
 from overparam.networks.idle import prune_to_live_size
 from overparam.networks.masks import apply_masks, weights
-from overparam.networks.network import Network, Parameters, apply, initialize
+from overparam.networks.network import Network, Parameters, apply
 from overparam.networks.pfp import prune_channels
 from overparam.networks.pfp_study import same_share
 from overparam.networks.sensitivity import weight_sensitivities
-from overparam.networks.sipp_study import prune
-from overparam.networks.training import Masks, TrainingPlan, error_rate, train
+from overparam.networks.sipp_study import prune, train_dense
+from overparam.networks.training import Masks, error_rate, train
 
 RESULTS = Path(__file__).parents[1] / "results" / "public-code.jsonl"
 NETWORKS: dict[str, Callable[[], Network]] = {
@@ -79,20 +79,13 @@ def compare(task: dict[str, Any]) -> dict[str, Any]:
     """Train, prune by both, retrain: sizes, test errors and seconds of processor time."""
     network, seed = NETWORKS[task["network"]](), task["seed"]
     data = load("mnist-5000", seed)
-    keys = jax.random.split(jax.random.key(seed), 3)
-    plan, again = (
-        TrainingPlan(task[name], decays=(0.6, 0.9)) for name in ("epochs", "retraining epochs")
-    )
-    start = initialize(network, keys[0])
-    for leaves in start.values():  # the variance 1 / (3 fan-in) of PyTorch's initial weights
-        leaves["weight"] = leaves["weight"] / 6**0.5
-    dense = train(network, start, data.train, plan, keys[1]).parameters
+    dense, again, key = train_dense(task, network, data.train)
     samples = data.held_out.take(slice(sample_size(network)))
     theirs, version = _theirs(task, network, dense, samples)
     rows = []
 
     def add(by: str, method: str, number: int, made: Made) -> None:
-        after = train(network, made.parameters, data.train, again, keys[2], masks=made.masks)
+        after = train(network, made.parameters, data.train, again, key, masks=made.masks)
         rows.append(
             {
                 "method": method,

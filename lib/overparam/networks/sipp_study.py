@@ -21,7 +21,7 @@ from overparam import runs
 from overparam._validation import reject
 from overparam.networks.allocation import sample_size
 from overparam.networks.architectures import lenet_5, lenet_300_100
-from overparam.networks.data import load
+from overparam.networks.data import Samples, load
 from overparam.networks.error_bounds import guaranteed_errors, observed_errors
 from overparam.networks.idle import prune_to_live_size
 from overparam.networks.masks import Scores, apply_masks, density, weight_masks, weights
@@ -101,14 +101,7 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
     if task["network"] not in NETWORKS:
         raise reject("network", task["network"], f"must be one of {list(NETWORKS)}", "Pass one.")
     network, data = NETWORKS[task["network"]](), load("mnist-5000", task["seed"])
-    keys = jax.random.split(jax.random.key(task["seed"]), 3)
-    plan, again = (
-        TrainingPlan(task[name], decays=(0.6, 0.9)) for name in ("epochs", "retraining epochs")
-    )
-    start = initialize(network, keys[0])
-    for leaves in start.values():  # the variance 1 / (3 fan-in) of PyTorch's initial weights
-        leaves["weight"] = leaves["weight"] / 6**0.5
-    dense = train(network, start, data.train, plan, keys[1]).parameters
+    dense, again, key = train_dense(task, network, data.train)
     samples = data.held_out.take(slice(sample_size(network)))
     images = samples.inputs
     seconds: dict[str, float] = {}
@@ -143,9 +136,7 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
                 fresh = data.test.inputs[:_BOUND_SAMPLES]
                 row["layers"] = _bounds(network, dense, sensitivities, live.pruned, fresh)
             if keep in task["retrain"] and method != "SiPP, layer by layer":
-                trained = train(
-                    network, live.parameters, data.train, again, keys[2], masks=live.masks
-                )
+                trained = train(network, live.parameters, data.train, again, key, masks=live.masks)
                 row["after"] = error_rate(network, trained.parameters, data.test)
             rows.append(row)
     for method in VARIANTS:
@@ -155,6 +146,35 @@ def run(task: Mapping[str, Any]) -> dict[str, Any]:
             timed(method, partial(prune_to_live_size, network, samples, 0.1, by_size))
     dense_error = error_rate(network, dense, data.test)
     return {"dense": dense_error, "images": len(images), "seconds": seconds, "rows": rows}
+
+
+def train_dense(
+    task: Mapping[str, Any], network: Network, samples: Samples
+) -> tuple[Parameters, TrainingPlan, jax.Array]:
+    """Train a network as the experiments of the authors do.
+
+    Parameters
+    ----------
+    task : mapping
+        With "epochs", "retraining epochs" and "seed".
+    network : Network
+        The network.
+    samples : Samples
+        What to train on.
+
+    Returns
+    -------
+    tuple
+        Parameters; the plan and the key for retraining.
+    """
+    keys = jax.random.split(jax.random.key(task["seed"]), 3)
+    plan, again = (
+        TrainingPlan(task[name], decays=(0.6, 0.9)) for name in ("epochs", "retraining epochs")
+    )
+    start = initialize(network, keys[0])
+    for leaves in start.values():  # the variance 1 / (3 fan-in) of PyTorch's initial weights
+        leaves["weight"] = leaves["weight"] / 6**0.5
+    return train(network, start, samples, plan, keys[1]).parameters, again, keys[2]
 
 
 def prune(
