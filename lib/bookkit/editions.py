@@ -1,10 +1,13 @@
 """The book in one archive: notebooks that run wherever Python does."""
 
+import contextlib
+import hashlib
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from bookkit import toolchain
@@ -39,7 +42,9 @@ def pack_notebooks(book: Book, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder, "notebooks")
-        wheel = _build_wheel(book, top)
+        wheel = _wheel(book)
+        top.mkdir()
+        shutil.copy(wheel, top)
         (top / "README.md").write_text(README.format(wheel=wheel.name), encoding="utf-8")
         for chapter in book.chapters:
             toolchain.write_notebook(chapter.notebook, top / f"{chapter.stem}.ipynb")
@@ -50,17 +55,36 @@ def pack_notebooks(book: Book, target: Path) -> None:
                 archive.write(path, path.relative_to(folder))
 
 
-def _build_wheel(book: Book, folder: Path) -> Path:
-    """Build the library; the sources are copied, since the build leaves files beside them."""
-    with tempfile.TemporaryDirectory() as copy:
-        for name in ("lib", "pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
-            source, clean = book.root / name, shutil.ignore_patterns("__pycache__", "*.egg-info")
-            if source.is_dir():
-                shutil.copytree(source, Path(copy, name), ignore=clean)
-            else:
-                shutil.copy(source, copy)
-        options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
-        command = [sys.executable, "-m", "pip", "wheel", *options, copy]
-        subprocess.run(command, check=True)  # noqa: S603 - all of it is written here
-    [wheel] = folder.glob("*.whl")
+def _wheel(book: Book) -> Path:
+    """Build the library, or find the wheel that was built from the same sources."""
+    names = ("lib", "pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT")
+    digest = hashlib.sha256()
+    for path in _files(book.root, names):
+        digest.update(path.relative_to(book.root).as_posix().encode() + b"\0" + path.read_bytes())
+    kept = book.root / "_build" / "wheel" / digest.hexdigest()[:16]
+    if not kept.is_dir():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            # From a copy, since the build leaves files beside the sources.
+            for path in _files(book.root, names):
+                copy = Path(folder, "copy", path.relative_to(book.root))
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, copy)
+            made = Path(folder, "made")
+            options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(made)]
+            command = [sys.executable, "-m", "pip", "wheel", *options, str(made.with_name("copy"))]
+            subprocess.run(command, check=True)  # noqa: S603 - all of it is written here
+            # Another build of the same sources may have been faster.
+            with contextlib.suppress(OSError):
+                made.rename(kept)
+    [wheel] = kept.glob("*.whl")
     return wheel
+
+
+def _files(root: Path, names: Sequence[str]) -> list[Path]:
+    """List the files of some folders, and some files, without what programs leave there."""
+    found = [path for name in names for path in (root / name, *(root / name).rglob("*"))]
+    left = ("__pycache__", ".egg-info")
+    return sorted(
+        path for path in found if path.is_file() and not any(x in str(path) for x in left)
+    )

@@ -1,11 +1,13 @@
 """The book as one document and as one archive."""
 
 import re
+import shutil
 import zipfile
 
 import pytest
 
 from bookkit import editions, pdf
+from bookkit.chapters import Book
 
 PAGE = """<html><head><link href="../_static/a.css" rel="stylesheet"/>
 <script src="../_static/mathjax/x.js"></script><script src="../_static/other.js"></script></head>
@@ -57,3 +59,26 @@ def test_the_archive_has_notebooks_library_and_instructions(real_book, tmp_path)
     [wheel] = (name for name in names if name.endswith(".whl"))
     assert f'"{wheel}[chapters]"' in readme
     assert not any("_build" in name or name.endswith(".pyc") for name in names)
+
+
+def test_the_library_is_built_once_for_the_same_sources(real_book, tmp_path, monkeypatch):
+    root = tmp_path / "book"
+    for path in editions._files(real_book.root, ("lib", "pyproject.toml", "README.md", "LICENSE")):
+        copy = root / path.relative_to(real_book.root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    shutil.copy(real_book.root / "LICENSE-TEXT", root)
+    copied = Book(root)
+    first = editions._wheel(copied)
+    with monkeypatch.context() as patch:
+        patch.setattr(editions.subprocess, "run", None)
+        assert editions._wheel(copied) == first
+        (root / "lib" / "overparam" / "law.py").write_text("law = 1\n", encoding="utf-8")
+        with pytest.raises(TypeError):
+            editions._wheel(copied)
+    second = editions._wheel(copied)
+    with zipfile.ZipFile(second) as wheel:
+        assert wheel.read("overparam/law.py") == b"law = 1\n"
+    assert sorted(path.name for path in second.parents[1].iterdir()) == sorted(
+        {first.parent.name, second.parent.name}
+    )
