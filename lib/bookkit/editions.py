@@ -59,14 +59,15 @@ def _wheel(book: Book) -> Path:
     """Build the library, or find the wheel that was built from the same sources."""
     names = ("lib", "pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT")
     digest = hashlib.sha256()
-    for path in _files(book.root, names):
+    sources = _files(book.root, names)
+    for path in sources:
         digest.update(path.relative_to(book.root).as_posix().encode() + b"\0" + path.read_bytes())
     kept = book.root / "_build" / "wheel" / digest.hexdigest()[:16]
     if not kept.is_dir():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
             # From a copy, since the build leaves files beside the sources.
-            for path in _files(book.root, names):
+            for path in sources:
                 copy = Path(folder, "copy", path.relative_to(book.root))
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, copy)

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from overparam._validation import reject
 from overparam.networks.channels import channel_groups
+from overparam.networks.checks import check_batch
 from overparam.networks.network import INPUT, Network, Node, Parameters, activations, patches
-from overparam.networks.sensitivity import check_batch, quadrants
+from overparam.networks.sensitivity import quadrants
 
 Array: TypeAlias = NDArray[np.float64]
 OverCells = Literal["sum", "max"]

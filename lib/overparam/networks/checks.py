@@ -70,6 +70,34 @@ def check_images(network: Network, inputs: ArrayLike) -> NDArray[np.float32]:
     return images
 
 
+def check_batch(network: Network, parameters: Parameters, inputs: ArrayLike) -> NDArray[np.float32]:
+    """Refuse a batch or parameters that cannot be scored.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    parameters : dict
+        Its parameters.
+    inputs : array of shape (samples, height, width, channels)
+        Images.
+
+    Returns
+    -------
+    ndarray of float32
+        The images.
+
+    Raises
+    ------
+    ValueError
+        If the batch is empty, of another shape than the network's input, or not finite, or a
+        layer's parameters are missing, of another shape or not finite.
+    """
+    images = check_images(network, inputs)
+    check_parameters(network, parameters)
+    return images
+
+
 def check_samples(network: Network, samples: Samples | None) -> Samples:
     """Return samples that the network can be evaluated on, or refuse them.
 

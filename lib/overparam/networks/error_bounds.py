@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from overparam._validation import Array
 from overparam.networks.allocation import FAILURE, SPREAD, error_level, group_failure
+from overparam.networks.checks import check_batch
 from overparam.networks.network import Network, Parameters, activations, patches
-from overparam.networks.sensitivity import check_batch, quadrants
+from overparam.networks.sensitivity import quadrants
 from overparam.networks.sipp import Pruned
 
 _CHUNK = 64  # samples

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from overparam._validation import reject
-from overparam.networks.checks import check_images, check_parameters
+from overparam.networks.checks import check_batch
 from overparam.networks.masks import Scores
 from overparam.networks.network import Network, Parameters, activations, patches
 
@@ -298,36 +298,6 @@ def neurons(network: Network) -> tuple[int, int]:
     """
     sizes = [int(np.prod(network.shapes[layer.name])) for layer in network.layers]
     return sum(sizes), max(sizes)
-
-
-def check_batch(
-    network: Network, parameters: Parameters, inputs: ArrayLike
-) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
-    """Refuse a batch or parameters that cannot be scored.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    parameters : dict
-        Its parameters.
-    inputs : array of shape (samples, height, width, channels)
-        Images.
-
-    Returns
-    -------
-    ndarray of float32
-        The images.
-
-    Raises
-    ------
-    ValueError
-        If the batch is empty, of another shape than the network's input, or not finite, or a
-        layer's parameters are missing, of another shape or not finite.
-    """
-    images = check_images(network, inputs)
-    check_parameters(network, parameters)
-    return images
 
 
 def _rows_and_fans(network: Network) -> dict[str, tuple[int, int]]:
